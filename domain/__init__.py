@@ -1,0 +1,1 @@
+"""Pure rules: a state, a command and a time give facts or a refusal."""

@@ -1,0 +1,1 @@
+"""Pure geometry over WGS 84 and time."""

@@ -1,0 +1,1 @@
+"""Simulated phones, watchers and scenarios that talk only over the wire."""

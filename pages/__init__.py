@@ -1,0 +1,1 @@
+"""The web pages' door: it serves the built pages and nothing else."""

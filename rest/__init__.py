@@ -1,0 +1,1 @@
+"""The HTTP door: it parses, calls a service and renders the answer."""

@@ -1,0 +1,1 @@
+"""PostgreSQL and Redis: functions take a transaction and never commit; no rules live here."""

@@ -1,1 +1,1 @@
-"""Pure rules: a state, a command and a time give facts or a refusal."""
+"""Pure rules: (state, command, now) -> facts or a Refusal. No I/O, no clock, no async, nothing above imported."""

@@ -1,1 +1,1 @@
-"""Use cases: one function is one use case and one transaction."""
+"""One file a capability; one function, one use case, one transaction. No aiohttp and no Socket.IO here."""

@@ -1,1 +1,1 @@
-"""PostgreSQL and Redis: functions take a transaction and never commit; no rules live here."""
+"""PostgreSQL and Redis: functions take `tx` first and never commit; no rules live here."""

@@ -1,0 +1,196 @@
+"""The life of a booking: its states, one transition table, and `apply`, which folds events into the row.
+
+The table below drives the code, the diagram in the docs, the OpenAPI and the tests. What always holds: a booking's
+`version` is the `seq` of its newest event, and the row equals the fold of its events.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from domain import booking_events as ev
+from domain.context import Role
+from domain.facts import Fact
+
+
+class State(StrEnum):
+    """Where a booking stands."""
+
+    REQUESTED = "requested"
+    ACCEPTED = "accepted"
+    EN_ROUTE = "en_route"
+    ARRIVED = "arrived"
+    IN_SERVICE = "in_service"
+    COMPLETED = "completed"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    NO_SHOW = "no_show"
+
+
+FINAL = frozenset({State.COMPLETED, State.DECLINED, State.EXPIRED, State.CANCELLED, State.NO_SHOW})
+OPEN = frozenset(State) - FINAL
+BEFORE_ARRIVAL = frozenset({State.REQUESTED, State.ACCEPTED, State.EN_ROUTE})
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One row of the table: who may take a booking from where to where, by which command, and what it is called."""
+
+    command: str
+    sources: frozenset[State]
+    target: State
+    by: frozenset[Role]
+    event: str
+
+
+def _t(command: str, sources: set[State], target: State, by: set[Role], event: str) -> Transition:
+    return Transition(command, frozenset(sources), target, frozenset(by), event)
+
+
+TRANSITIONS: tuple[Transition, ...] = (
+    _t("accept", {State.REQUESTED}, State.ACCEPTED, {Role.TECHNICIAN}, "booking.accepted"),
+    _t("decline", {State.REQUESTED}, State.DECLINED, {Role.TECHNICIAN}, "booking.declined"),
+    _t("expire", {State.REQUESTED}, State.EXPIRED, {Role.SYSTEM}, "booking.expired"),
+    _t("cancel", set(BEFORE_ARRIVAL), State.CANCELLED,
+       {Role.CUSTOMER, Role.DISPATCHER, Role.SUPPORT}, "booking.cancelled"),
+    _t("cancel", {State.ARRIVED, State.IN_SERVICE}, State.CANCELLED, {Role.DISPATCHER}, "booking.cancelled"),
+    _t("cancel", {State.ACCEPTED, State.EN_ROUTE}, State.REQUESTED, {Role.TECHNICIAN}, "booking.released"),
+    _t("reassign", set(BEFORE_ARRIVAL), State.REQUESTED, {Role.DISPATCHER, Role.SYSTEM}, "booking.reassigned"),
+    _t("depart", {State.ACCEPTED}, State.EN_ROUTE, {Role.TECHNICIAN}, "booking.departed"),
+    _t("arrive", {State.EN_ROUTE}, State.ARRIVED, {Role.TECHNICIAN, Role.SYSTEM}, "booking.arrived"),
+    _t("start", {State.ARRIVED}, State.IN_SERVICE, {Role.TECHNICIAN}, "booking.started"),
+    _t("no-show", {State.ARRIVED}, State.NO_SHOW, {Role.TECHNICIAN}, "booking.no_show"),
+    _t("extend", {State.IN_SERVICE}, State.IN_SERVICE, {Role.TECHNICIAN}, "booking.extended"),
+    _t("complete", {State.IN_SERVICE}, State.COMPLETED, {Role.TECHNICIAN}, "booking.completed"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A frozen quote: integer minor units, tax exclusive; `total == base + travel + tax`."""
+
+    base: int
+    travel: int
+    tax: int
+    total: int
+    currency: str
+    tax_bp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A booking as the rules see it. The address stays sealed (`address`): rules never need it."""
+
+    booking_id: UUID
+    number: str
+    state: State
+    version: int
+    service: str
+    experience: tuple[str, ...]
+    customer_id: UUID
+    technician_id: UUID | None
+    match_id: UUID
+    card_id: UUID
+    area_id: UUID
+    jurisdiction: str
+    starts_at: datetime
+    ends_at: datetime
+    expected_end_at: datetime | None
+    deadline_at: datetime | None
+    price: Price
+    payment_status: str
+    gps_session_id: UUID | None
+    fallback: str
+    address: bytes
+    offered: tuple[UUID, ...]
+    near_at: datetime | None
+    arrived_at: datetime | None
+    fee_amount: int
+    rated: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BookingEvent(Fact):
+    """A booking, what just happened to it, and the technician for whom this is the last word, if any."""
+
+    booking: Booking
+    happened: ev.Happened
+    removed_id: UUID | None = None
+    note: bytes | None = None
+
+
+def apply(booking: Booking, happened: ev.Happened, at: datetime, *, note: bytes | None = None) -> BookingEvent:
+    """Fold one event into a booking: the only way that a booking changes. `note` is sealed text, kept beside it."""
+    after = replace(evolve(booking, happened, at), version=booking.version + 1, updated_at=at)
+    removed = booking.technician_id if booking.technician_id != after.technician_id else None
+    return BookingEvent(after, happened, removed, note)
+
+
+def evolve(booking: Booking, happened: ev.Happened, at: datetime) -> Booking:  # noqa: PLR0911 - one arm an event
+    """Return the booking after `happened`, its version untouched."""
+    match happened:
+        case ev.Requested():
+            return replace(booking, state=State.REQUESTED, technician_id=happened.technician_id,
+                           deadline_at=happened.deadline_at, offered=(*booking.offered, happened.technician_id))  # fmt: skip
+        case ev.Accepted():
+            return replace(booking, state=State.ACCEPTED, deadline_at=None)
+        case ev.Declined():
+            state = State.DECLINED if happened.final else State.REQUESTED
+            return replace(booking, state=state, deadline_at=None,
+                           technician_id=booking.technician_id if happened.final else None)  # fmt: skip
+        case ev.Expired():
+            state = State.EXPIRED if happened.final else State.REQUESTED
+            return replace(booking, state=state, deadline_at=None,
+                           technician_id=booking.technician_id if happened.final else None)  # fmt: skip
+        case ev.Released():
+            return replace(booking, state=State.REQUESTED, technician_id=None, deadline_at=happened.deadline_at,
+                           gps_session_id=None, near_at=None)  # fmt: skip
+        case ev.Reassigned():
+            return replace(booking, state=State.REQUESTED, technician_id=happened.technician_id, gps_session_id=None,
+                           near_at=None, deadline_at=happened.deadline_at, card_id=happened.card_id or booking.card_id,
+                           offered=(*booking.offered, happened.technician_id))  # fmt: skip
+        case ev.Departed():
+            return replace(booking, state=State.EN_ROUTE, gps_session_id=happened.gps_session_id, near_at=None)
+        case ev.CameNear():
+            return replace(booking, near_at=at)
+        case ev.Arrived():
+            return replace(booking, state=State.ARRIVED, gps_session_id=None, arrived_at=at)
+        case ev.Started() | ev.Extended():
+            return replace(booking, state=State.IN_SERVICE, expected_end_at=happened.expected_end_at)
+        case ev.Completed():
+            return replace(booking, state=State.COMPLETED)
+        case ev.Cancelled():
+            return replace(booking, state=State.CANCELLED, deadline_at=None, gps_session_id=None,
+                           fee_amount=happened.fee_amount)  # fmt: skip
+        case ev.NoShow():
+            return replace(booking, state=State.NO_SHOW, fee_amount=happened.fee_amount)
+        case ev.Overridden():
+            to = State(happened.to_state)
+            return replace(booking, state=to, deadline_at=booking.deadline_at if to == State.REQUESTED else None,
+                           gps_session_id=booking.gps_session_id if to == State.EN_ROUTE else None)  # fmt: skip
+        case ev.Rated():
+            return replace(booking, rated=True)
+        case _:
+            return _evolve_payment(booking, happened)
+
+
+def _evolve_payment(booking: Booking, happened: ev.Happened) -> Booking:
+    match happened:
+        case ev.Noted():
+            return booking
+        case ev.PaymentAuthorized():
+            return replace(booking, payment_status="verified" if happened.verified_only else "authorized")
+        case ev.PaymentCaptured():
+            return replace(booking, payment_status="captured")
+        case ev.PaymentRefunded():
+            return replace(booking, payment_status="refunded" if happened.full else "captured")
+        case ev.PaymentFailed():
+            return replace(booking, payment_status="failed")
+        case ev.PaymentVoided():
+            return replace(booking, payment_status="voided")
+        case _:
+            raise TypeError(type(happened))

@@ -1,0 +1,32 @@
+"""The numbers that a business chooses, in one place, each with its unit; settings may override them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Version 1 of the house rules."""
+
+    version: str = "2026-1"
+    answer_within_s: int = 300
+    answer_before_start_s: int = 900
+    match_ttl_s: int = 900
+    depart_before_s: int = 4 * 3600
+    travel_buffer_s: int = 900
+    no_show_wait_s: int = 600
+    free_cancel_before_s: int = 2 * 3600
+    cancel_fee_bp: int = 2500
+    late_cancel_fee_bp: int = 5000
+    no_show_fee_bp: int = 5000
+    verify_only_after_s: int = 6 * 86400
+    near_m: float = 500.0
+    near_eta_s: float = 180.0
+    commission_bp: int = 2000
+    share_after_end_s: int = 0
+    exact_within_s: int = 1200
+    presence_ttl_s: float = 30.0
+    presence_grace_s: float = 15.0
+    fresh_within_s: float = 20.0
+    lost_after_s: float = 90.0
+    raw_fix_retention_h: int = 72
+    late_fixes_for_s: int = 86400

@@ -1,0 +1,23 @@
+"""What a use case may reach: one frozen bundle, opened by `app.wiring` and passed on; never the web application."""
+
+from dataclasses import dataclass
+
+from services.payments import PaymentGateway
+from services.policy import Policy
+from services.routing import Router
+from storage.db import Database
+from storage.hot import HotState
+from storage.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """PostgreSQL truth, hot state, telemetry, and the seams to what lies outside."""
+
+    db: Database
+    hot: HotState
+    telemetry: Telemetry
+    router: Router
+    gateway: PaymentGateway
+    policy: Policy
+    secret_key: bytes

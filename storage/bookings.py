@@ -1,0 +1,268 @@
+"""Bookings, their events, their claim on a technician's time, their deadlines and GPS sessions: SQL and `fact -> rows`.
+
+The row is the fold of the events; both are written by `journal.record` in one statement.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from domain import booking_events as ev
+from domain.booking import FINAL, Booking, BookingEvent, Price, State
+from domain.context import Context
+from domain.facts import Fact
+from storage.db import Tx
+from storage.rows import Row, during
+
+COLUMNS = """booking_id, number, state, version, service, experience, customer_id, technician_id, match_id, card_id,
+    area_id, jurisdiction, starts_at, ends_at, expected_end_at, deadline_at, base_amount, travel_amount, tax_amount,
+    total_amount, currency, tax_bp, payment_status, gps_session_id, fallback, address, offered, near_at, arrived_at,
+    fee_amount, rated, created_at, updated_at"""
+
+GET = f"SELECT {COLUMNS} FROM app.bookings WHERE booking_id = $1"
+LOCK = f"{GET} FOR NO KEY UPDATE"
+LOCK_TECHNICIAN = "SELECT technician_id FROM app.technicians WHERE technician_id = $1 FOR NO KEY UPDATE"
+NEXT_NUMBER = "SELECT 'D-' || nextval('app.booking_numbers')"
+LIST = f"""
+SELECT {COLUMNS} FROM app.bookings
+WHERE ($1::uuid IS NULL OR customer_id = $1) AND ($2::uuid IS NULL OR technician_id = $2)
+  AND ($3::uuid[] IS NULL OR area_id = ANY ($3)) AND ($4::text[] IS NULL OR state = ANY ($4))
+  AND ($5::timestamptz IS NULL OR updated_at >= $5)
+  AND ($6::timestamptz IS NULL OR (created_at, booking_id) < ($6, $7::uuid))
+ORDER BY created_at DESC, booking_id DESC LIMIT $8
+"""
+EVENTS = """
+SELECT e.event_id, e.booking_id, e.seq, e.type, e.at, e.actor_id, e.actor_role, e.correlation_id, e.data,
+       n.text AS note, n.author_id AS note_author_id
+FROM app.booking_events e LEFT JOIN app.booking_notes n USING (event_id)
+WHERE e.booking_id = $1 AND e.seq > $2 ORDER BY e.seq LIMIT $3
+"""
+NAMES = """
+SELECT p.person_id, p.display_name, t.photo_url FROM app.people p
+LEFT JOIN app.technicians t ON t.technician_id = p.person_id WHERE p.person_id = ANY ($1)
+"""
+LEG = """
+SELECT s.session_id, s.booking_id, s.technician_id, s.opened_at, s.closed_at, s.close_reason
+FROM app.gps_sessions s WHERE s.session_id = $1
+"""
+ACCEPTED_EVIDENCE = """
+SELECT data, at FROM app.booking_events WHERE booking_id = $1 AND type = 'booking.accepted' ORDER BY seq DESC LIMIT 1
+"""
+
+
+RELEASE_STALE_HOLDS = """
+UPDATE app.reservations SET active = false WHERE technician_id = $1 AND active AND held_until < $2
+"""
+HOLD = "SELECT active FROM app.reservations WHERE booking_id = $1 AND technician_id = $2"
+DUE = """
+SELECT booking_id, kind FROM app.deadlines WHERE fired_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2
+"""
+FIRE = """
+UPDATE app.deadlines SET fired_at = $3 WHERE booking_id = $1 AND kind = $2 AND fired_at IS NULL AND due_at <= $3
+RETURNING booking_id
+"""
+
+_ENDS_A_LEG = (ev.Arrived, ev.Released, ev.Reassigned, ev.Cancelled, ev.Completed, ev.NoShow, ev.Overridden)
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Fact):
+    """A technician's time is taken for a booking; while its payment is being authorised, only `until` a moment."""
+
+    booking_id: UUID
+    technician_id: UUID
+    start: datetime
+    end: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo(Fact):
+    """A hold ended without a booking."""
+
+    booking_id: UUID
+    technician_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A GPS session as stored: who drives to which booking, from when to when."""
+
+    session_id: UUID
+    booking_id: UUID
+    technician_id: UUID
+    opened_at: datetime
+    closed_at: datetime | None
+    close_reason: str | None
+
+
+def rows(fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]:
+    """Yield a booking's row, its event, and what follows for reservations, deadlines, sessions and ratings."""
+    match fact:
+        case BookingEvent():
+            yield Row("bookings", _columns(fact.booking))
+            yield Row("booking_events", _event(fact, event_id, context))
+            if fact.note is not None:
+                yield Row("booking_notes", {"event_id": event_id, "author_id": context.actor.person_id, "text": fact.note})
+            yield from _consequences(fact)
+        case Held():
+            yield Row("reservations", {"booking_id": fact.booking_id, "technician_id": fact.technician_id,
+                                       "during": during(fact.start, fact.end), "held_until": fact.until})  # fmt: skip
+        case LetGo():
+            yield Row("reservations", {"booking_id": fact.booking_id, "technician_id": fact.technician_id, "released": True})
+
+
+def _columns(b: Booking) -> dict[str, Any]:
+    return {
+        "booking_id": b.booking_id, "number": b.number, "state": b.state, "version": b.version, "service": b.service,
+        "experience": b.experience, "customer_id": b.customer_id, "technician_id": b.technician_id,
+        "match_id": b.match_id, "card_id": b.card_id, "area_id": b.area_id, "jurisdiction": b.jurisdiction,
+        "starts_at": b.starts_at, "ends_at": b.ends_at, "expected_end_at": b.expected_end_at,
+        "deadline_at": b.deadline_at, "base_amount": b.price.base, "travel_amount": b.price.travel,
+        "tax_amount": b.price.tax, "total_amount": b.price.total, "currency": b.price.currency,
+        "tax_bp": b.price.tax_bp, "payment_status": b.payment_status, "gps_session_id": b.gps_session_id,
+        "fallback": b.fallback, "address": b.address, "offered": b.offered, "near_at": b.near_at,
+        "arrived_at": b.arrived_at, "fee_amount": b.fee_amount, "rated": b.rated, "created_at": b.created_at,
+        "updated_at": b.updated_at,
+    }  # fmt: skip
+
+
+def _event(fact: BookingEvent, event_id: UUID, context: Context) -> dict[str, Any]:
+    return {
+        "event_id": event_id, "booking_id": fact.booking.booking_id, "seq": fact.booking.version,
+        "type": fact.happened.type, "at": context.now, "actor_id": context.actor.person_id,
+        "actor_role": context.actor.role, "correlation_id": context.correlation_id,
+        "causation_id": context.causation_id, "data": fact.happened.data(),
+    }  # fmt: skip
+
+
+def _consequences(fact: BookingEvent) -> Iterator[Row]:
+    b, happened = fact.booking, fact.happened
+    at = b.updated_at
+    if isinstance(happened, ev.Requested | ev.Reassigned | ev.Released):
+        yield Row("deadlines", {"booking_id": b.booking_id, "kind": "unanswered", "due_at": happened.deadline_at})
+    elif isinstance(happened, ev.Accepted | ev.Cancelled | ev.Overridden) or (
+        isinstance(happened, ev.Declined) and happened.final
+    ):
+        yield Row("deadlines", {"booking_id": b.booking_id, "kind": "unanswered", "due_at": None})
+    if isinstance(happened, ev.Started | ev.Extended):
+        yield Row("deadlines", {"booking_id": b.booking_id, "kind": "overrun", "due_at": happened.expected_end_at})
+    elif isinstance(happened, ev.Completed | ev.Cancelled | ev.Overridden):
+        yield Row("deadlines", {"booking_id": b.booking_id, "kind": "overrun", "due_at": None})
+    if isinstance(happened, ev.Departed):
+        yield Row("gps_sessions", {"session_id": happened.gps_session_id, "booking_id": b.booking_id,
+                                   "technician_id": b.technician_id, "opened_at": at})  # fmt: skip
+    elif b.gps_session_id is None and isinstance(happened, _ENDS_A_LEG):
+        reason = "reassigned" if isinstance(happened, ev.Reassigned | ev.Released) else str(b.state)
+        yield Row("gps_sessions", {"booking_id": b.booking_id, "closed_at": at, "close_reason": reason})
+    if fact.removed_id is not None:
+        yield Row("reservations", {"booking_id": b.booking_id, "technician_id": fact.removed_id, "released": True})
+    elif b.state in FINAL and isinstance(
+        happened, ev.Declined | ev.Expired | ev.Cancelled | ev.NoShow | ev.Completed | ev.Overridden
+    ):
+        yield Row("reservations", {"booking_id": b.booking_id, "technician_id": None, "released": True})
+
+
+def _booking(record: asyncpg.Record) -> Booking:
+    price = Price(record["base_amount"], record["travel_amount"], record["tax_amount"], record["total_amount"],
+                  record["currency"], record["tax_bp"])  # fmt: skip
+    return Booking(
+        booking_id=record["booking_id"], number=record["number"], state=State(record["state"]),
+        version=record["version"], service=record["service"], experience=tuple(record["experience"]),
+        customer_id=record["customer_id"], technician_id=record["technician_id"], match_id=record["match_id"],
+        card_id=record["card_id"], area_id=record["area_id"], jurisdiction=record["jurisdiction"],
+        starts_at=record["starts_at"], ends_at=record["ends_at"], expected_end_at=record["expected_end_at"],
+        deadline_at=record["deadline_at"], price=price, payment_status=record["payment_status"],
+        gps_session_id=record["gps_session_id"], fallback=record["fallback"], address=record["address"],
+        offered=tuple(record["offered"]), near_at=record["near_at"], arrived_at=record["arrived_at"],
+        fee_amount=record["fee_amount"], rated=record["rated"], created_at=record["created_at"],
+        updated_at=record["updated_at"],
+    )  # fmt: skip
+
+
+async def next_number(tx: Tx) -> str:
+    """Return a fresh human number, such as `D-1042`."""
+    number: str = await tx.fetchval(NEXT_NUMBER)
+    return number
+
+
+async def get(tx: Tx, booking_id: UUID) -> Booking | None:
+    """Read a booking without locking it."""
+    record = await tx.fetchrow(GET, booking_id)
+    return _booking(record) if record else None
+
+
+async def lock(tx: Tx, booking_id: UUID) -> Booking | None:
+    """Read and lock a booking until the transaction ends. Lock its technician first where the time may change."""
+    record = await tx.fetchrow(LOCK, booking_id)
+    return _booking(record) if record else None
+
+
+async def lock_technician(tx: Tx, technician_id: UUID) -> bool:
+    """Lock a technician's row, before any booking of theirs: one order for everybody, so no deadlock."""
+    return await tx.fetchval(LOCK_TECHNICIAN, technician_id) is not None
+
+
+async def list_(  # noqa: PLR0913 - each is one filter of the contract's list
+    tx: Tx,
+    *,
+    customer_id: UUID | None = None,
+    technician_id: UUID | None = None,
+    area_ids: Sequence[UUID] | None = None,
+    states: Sequence[str] | None = None,
+    since: datetime | None = None,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
+) -> list[Booking]:
+    """List bookings, newest first, from behind `after` (created_at, booking_id)."""
+    created_at, booking_id = after or (None, None)
+    records = await tx.fetch(
+        LIST, customer_id, technician_id, area_ids, states, since, created_at, booking_id, limit
+    )
+    return [_booking(record) for record in records]
+
+
+async def events(tx: Tx, booking_id: UUID, after_seq: int, limit: int) -> list[asyncpg.Record]:
+    """Read a booking's events in order, notes still sealed."""
+    return await tx.fetch(EVENTS, booking_id, after_seq, limit)
+
+
+async def names(tx: Tx, person_ids: Sequence[UUID]) -> dict[UUID, tuple[str, str | None]]:
+    """Return display name and photo address for each person."""
+    return {r["person_id"]: (r["display_name"], r["photo_url"]) for r in await tx.fetch(NAMES, person_ids)}
+
+
+async def leg(tx: Tx, session_id: UUID) -> Leg | None:
+    """Read a GPS session."""
+    record = await tx.fetchrow(LEG, session_id)
+    return Leg(**record) if record else None
+
+
+async def evidence_at_acceptance(tx: Tx, booking_id: UUID) -> tuple[dict[str, Any], datetime] | None:
+    """Return what the licence gate relied on when the visit was accepted, and when."""
+    record = await tx.fetchrow(ACCEPTED_EVIDENCE, booking_id)
+    return (record["data"]["evidence"], record["at"]) if record else None
+
+
+async def release_stale_holds(tx: Tx, technician_id: UUID, now: datetime) -> None:
+    """Let go of this technician's holds whose payment never came to an answer. The technician is locked."""
+    await tx.execute(RELEASE_STALE_HOLDS, technician_id, now)
+
+
+async def still_held(tx: Tx, booking_id: UUID, technician_id: UUID) -> bool:
+    """Tell whether the hold on a technician's time is still ours."""
+    return await tx.fetchval(HOLD, booking_id, technician_id) is True
+
+
+async def due(tx: Tx, now: datetime, limit: int) -> list[tuple[UUID, str]]:
+    """List deadlines that have passed and were not fired."""
+    return [(r["booking_id"], r["kind"]) for r in await tx.fetch(DUE, now, limit)]
+
+
+async def fire(tx: Tx, booking_id: UUID, kind: str, now: datetime) -> bool:
+    """Mark a deadline as fired; False when another process did, or when it was moved."""
+    return await tx.fetchval(FIRE, booking_id, kind, now) is not None

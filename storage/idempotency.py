@@ -1,0 +1,76 @@
+"""Idempotency keys: claimed before the work, answered in the same commit as the work."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from domain.context import Claim, Context
+from domain.facts import Fact, Replied
+from storage.db import Tx
+from storage.rows import Row
+
+CLAIM = """
+INSERT INTO app.idempotency_keys (principal, route, key, fingerprint, locked_until, created_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (principal, route, key) DO UPDATE
+    SET locked_until = EXCLUDED.locked_until,
+        fingerprint = EXCLUDED.fingerprint,
+        created_at = CASE WHEN idempotency_keys.created_at < $7 THEN EXCLUDED.created_at ELSE idempotency_keys.created_at END,
+        status = CASE WHEN idempotency_keys.created_at < $7 THEN NULL ELSE idempotency_keys.status END,
+        body = CASE WHEN idempotency_keys.created_at < $7 THEN NULL ELSE idempotency_keys.body END,
+        booking_id = CASE WHEN idempotency_keys.created_at < $7 THEN NULL ELSE idempotency_keys.booking_id END
+    WHERE (idempotency_keys.status IS NULL AND idempotency_keys.locked_until < $6
+           AND idempotency_keys.fingerprint = EXCLUDED.fingerprint)
+       OR idempotency_keys.created_at < $7
+RETURNING booking_id
+"""
+SEEN = """
+SELECT fingerprint, status, body, booking_id FROM app.idempotency_keys WHERE principal = $1 AND route = $2 AND key = $3
+"""
+REMEMBER_BOOKING = """
+UPDATE app.idempotency_keys SET booking_id = $4 WHERE principal = $1 AND route = $2 AND key = $3
+"""
+FORGET = "DELETE FROM app.idempotency_keys WHERE principal = $1 AND route = $2 AND key = $3 AND status IS NULL"
+SWEEP = "DELETE FROM app.idempotency_keys WHERE created_at < $1"
+
+KEPT_FOR = timedelta(hours=24)
+
+
+def rows(fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]:  # noqa: ARG001 - a Writer's signature
+    """Yield the answer of the claim that this request holds."""
+    if isinstance(fact, Replied) and context.claim is not None:
+        c = context.claim
+        yield Row("idempotency", {
+            "principal": c.principal, "route": c.route, "key": c.key, "status": fact.status, "body": fact.body,
+            "booking_id": fact.booking_id,
+        })  # fmt: skip
+
+
+async def claim(tx: Tx, c: Claim, now: datetime, lease_s: float) -> tuple[bool, UUID | None]:
+    """Claim a key. Returns (True, the booking that a dead predecessor began or None), or (False, None) when it is held."""
+    record = await tx.fetchrow(
+        CLAIM, c.principal, c.route, c.key, c.fingerprint, now + timedelta(seconds=lease_s), now, now - KEPT_FOR
+    )
+    return (True, record["booking_id"]) if record else (False, None)
+
+
+async def seen(tx: Tx, c: Claim) -> asyncpg.Record | None:
+    """Read what a key stands for."""
+    return await tx.fetchrow(SEEN, c.principal, c.route, c.key)
+
+
+async def remember_booking(tx: Tx, c: Claim, booking_id: UUID) -> None:
+    """Bind the key to the booking that it is creating, so that a retry goes on with the same one."""
+    await tx.execute(REMEMBER_BOOKING, c.principal, c.route, c.key, booking_id)
+
+
+async def forget(tx: Tx, c: Claim) -> None:
+    """Let a claim go that got no answer to keep (5xx): the next try starts anew."""
+    await tx.execute(FORGET, c.principal, c.route, c.key)
+
+
+async def sweep(tx: Tx, before: datetime) -> str:
+    """Delete keys older than their promise."""
+    return await tx.execute(SWEEP, before)

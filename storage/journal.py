@@ -1,0 +1,45 @@
+"""The one door for truth: every change is a list of facts, written in one statement inside the caller's transaction.
+
+The executor knows no fact by name. Each table's module offers a `fact -> rows` writer; the order of `WRITERS` is the
+order of writing, parents first. Nothing is emitted here: other processes see facts through the outbox, after COMMIT.
+"""
+
+from collections.abc import Sequence
+
+from domain.context import Context
+from domain.facts import Fact
+from storage import audit, bookings, credentials, idempotency, jobs, ledger, outbox, payments, shares, technicians
+from storage.db import Tx
+from storage.ids import new_id
+from storage.rows import Writer, encode
+
+RECORD = "SELECT app.record($1::text::jsonb)"
+
+WRITERS: tuple[Writer, ...] = (
+    technicians.rows,
+    credentials.rows,
+    bookings.rows,
+    shares.rows,
+    payments.rows,
+    ledger.rows,
+    audit.rows,
+    outbox.rows,
+    jobs.rows,
+    idempotency.rows,
+)
+
+
+async def record(tx: Tx, facts: Sequence[Fact], context: Context) -> None:
+    """Write all facts, or raise and write none (the transaction is the caller's).
+
+    Raises asyncpg's `ExclusionViolationError` when a technician's time is taken, `UniqueViolationError` when a booking
+    changed in between: services turn both into refusals.
+    """
+    tables: dict[str, list[dict[str, object]]] = {}
+    for fact in facts:
+        event_id = new_id()
+        for writer in WRITERS:
+            for row in writer(fact, event_id, context):
+                tables.setdefault(row.table, []).append(row.values)
+    if tables:
+        await tx.execute(RECORD, encode(list(tables.items())))

@@ -1,0 +1,84 @@
+"""What happened, in an order that no commit can disturb: written beside the truth, tailed by every node.
+
+Readers go by the xid horizon: a row is shown only when every transaction that could still come before it has ended, so
+that a cursor `(xid, outbox_id)` never skips one. The horizon's age is a metric, since one forgotten transaction holds it.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from domain.booking import BookingEvent
+from domain.context import Context
+from domain.facts import Fact
+from storage.db import Tx
+from storage.rows import Row
+
+READ_AFTER = """
+SELECT o.xid::text::bigint AS xid, o.outbox_id, o.event_id, o.topic, o.booking_id, o.area_id, o.audience, o.removed_id,
+       o.correlation_id, o.at, e.seq, e.data, e.actor_role, n.text AS note, n.author_id AS note_author_id
+FROM app.outbox o JOIN app.booking_events e USING (event_id) LEFT JOIN app.booking_notes n USING (event_id)
+WHERE (o.xid, o.outbox_id) > ($1::bigint::text::xid8, $2) AND o.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY o.xid, o.outbox_id LIMIT $3
+"""
+READ_AFTER_FOR = READ_AFTER.replace("ORDER BY", "AND (o.audience && $4::uuid[] OR o.area_id = ANY ($5::uuid[])) ORDER BY")
+HEAD = """
+SELECT xid::text::bigint AS xid, outbox_id FROM app.outbox
+WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid DESC, outbox_id DESC LIMIT 1
+"""
+OLDEST = "SELECT xid::text::bigint AS xid, outbox_id FROM app.outbox ORDER BY xid, outbox_id LIMIT 1"
+EPOCH = "SELECT epoch FROM app.epoch"
+
+
+class Place(NamedTuple):
+    """A place in the outbox: everything at or before it was read."""
+
+    xid: int
+    outbox_id: int
+
+
+START = Place(0, 0)
+
+
+def rows(fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]:
+    """Yield an outbox row for each booking event: its audience are its people and the one taken off."""
+    if isinstance(fact, BookingEvent):
+        b = fact.booking
+        audience = [p for p in (b.customer_id, b.technician_id, fact.removed_id) if p is not None]
+        yield Row("outbox", {
+            "event_id": event_id, "topic": fact.happened.type, "booking_id": b.booking_id, "area_id": b.area_id,
+            "audience": audience, "removed_id": fact.removed_id, "correlation_id": context.correlation_id,
+            "at": context.now,
+        })  # fmt: skip
+
+
+async def read_after(tx: Tx, place: Place, limit: int) -> list[asyncpg.Record]:
+    """Read the next rows behind `place`, in order, up to the horizon."""
+    return await tx.fetch(READ_AFTER, place.xid, place.outbox_id, limit)
+
+
+async def read_after_for(
+    tx: Tx, place: Place, limit: int, person_ids: list[UUID], area_ids: list[UUID]
+) -> list[asyncpg.Record]:
+    """Read the next rows behind `place` that concern these people or areas, in order, up to the horizon."""
+    return await tx.fetch(READ_AFTER_FOR, place.xid, place.outbox_id, limit, person_ids, area_ids)
+
+
+async def head(tx: Tx) -> Place:
+    """Return the newest place below the horizon, or the start of an empty outbox."""
+    record = await tx.fetchrow(HEAD)
+    return Place(record["xid"], record["outbox_id"]) if record else START
+
+
+async def oldest(tx: Tx) -> Place | None:
+    """Return the oldest row that is still kept: cursors before it have expired."""
+    record = await tx.fetchrow(OLDEST)
+    return Place(record["xid"], record["outbox_id"]) if record else None
+
+
+async def epoch(tx: Tx) -> str:
+    """Return the name of this life of the database; cursors carry it."""
+    value: str = await tx.fetchval(EPOCH)
+    return value

@@ -1,0 +1,73 @@
+"""What every model at the HTTP door shares: bodies are strict and closed, queries are read from text, views are shapes.
+
+A view describes an answer for the document; services build answers as JSON-ready dictionaries, and the tests check that
+each of them fits its view.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+
+class Body(BaseModel):
+    """A JSON body. Unknown fields, wrong types, NaN and naive times are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Nothing(Body):
+    """No body, or an empty object."""
+
+
+class Query(BaseModel):
+    """The query string. Each name once; unknown names are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Page(Query):
+    """A page of a list. Subclass it to add filters."""
+
+    limit: int = Field(default=50, ge=1, le=200, description="How many items at most")
+    cursor: str | None = Field(default=None, max_length=512, description="`next_cursor` of the page before")
+
+
+class View(BaseModel):
+    """The shape of an answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListView[Item](View):
+    """One page: `next_cursor` is null on the last one."""
+
+    items: list[Item]
+    next_cursor: str | None
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+type Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""RFC 3339 with an offset, read into UTC."""
+
+type Json = dict[str, Any]
+
+type Lat = Annotated[float, Field(ge=-90, le=90)]
+type Lon = Annotated[float, Field(ge=-180, le=180)]
+
+
+class MoneyView(View):
+    """Integer minor units and a currency."""
+
+    amount: int
+    currency: str = Field(pattern="^[A-Z]{3}$")
+
+
+class Money(Body):
+    """Integer minor units and a currency."""
+
+    amount: int = Field(ge=0, le=100_000_000)
+    currency: str = Field(pattern="^[A-Z]{3}$")

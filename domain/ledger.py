@@ -1,11 +1,11 @@
-"""Double entry as pure builders: every transaction balances by construction, and the database refuses one that does not.
+"""Double entry as pure builders: a transaction balances by construction, and the database refuses one that does not.
 
 Accounts are named by code: `customer_funds` (what the gateway holds for us; debits grow it), `technician_payable:<id>`,
 `platform_revenue` and `tax_payable:<jurisdiction>` (what we owe or earned; credits grow them). History is only added
 to: a mistake is put right by another transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -85,7 +85,7 @@ def capture(of: Of, price: Price, commission_bp: int) -> LedgerPosted:
 
 
 def fee(of: Of, kind: str, amount: Money, commission_bp: int) -> LedgerPosted:
-    """The customer paid a fee (`cancellation_fee`, `no_show_fee`): shared like the price; without a technician, ours."""
+    """The customer paid a fee (`cancellation_fee`, `no_show_fee`): shared like the price; with no technician, ours."""
     return _received(of, kind, _shares(of, amount.amount, commission_bp), amount.currency)
 
 
@@ -135,6 +135,6 @@ def _shares(of: Of, net: int, commission_bp: int) -> dict[str, int]:
 
 
 def _received(of: Of, kind: str, parts: Mapping[str, int], currency: str) -> LedgerPosted:
-    credits: Sequence[Entry] = [Entry(code, currency, credit=part) for code, part in parts.items() if part]
+    owed = [Entry(code, currency, credit=part) for code, part in parts.items() if part]
     funds = Entry(CUSTOMER_FUNDS, currency, debit=sum(parts.values()))
-    return LedgerPosted(of.transaction_id, kind, of.booking_id, (funds, *credits))
+    return LedgerPosted(of.transaction_id, kind, of.booking_id, (funds, *owed))

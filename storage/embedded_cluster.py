@@ -20,6 +20,12 @@ from storage.embedded_errors import EmbeddedPostgresError, from_output
 
 OWNER = "doorstep_owner"  # superuser of the cluster: migrations only
 LOGIN = "doorstep_login"  # what the server logs in as: owns nothing
+ROLES = (
+    "doorstep_app",
+    "doorstep_telemetry",
+    "doorstep_metrics",
+    "doorstep_audit",
+)  # migrations grant to these
 DATABASE = "doorstep"
 LOG_LIMIT_BYTES = 8_000_000  # the log starts anew above this, keeping one old file
 STOP_WAIT_S = 30
@@ -109,8 +115,9 @@ class Cluster:
         finally:
             password_file.unlink(missing_ok=True)
         # Single-user mode: one statement a line, and no server that somebody could reach before it is ready.
-        statements = (
+        statements = "".join(f"CREATE ROLE {role} NOLOGIN;\n" for role in ROLES) + (
             f"CREATE ROLE {LOGIN} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '{passwords.login}';\n"
+            f"GRANT {', '.join(ROLES)} TO {LOGIN};\n"
             f"CREATE DATABASE {DATABASE};\n"
             f"REVOKE CONNECT, TEMPORARY ON DATABASE {DATABASE} FROM PUBLIC;\n"
             f"GRANT CONNECT ON DATABASE {DATABASE} TO {LOGIN};\n"

@@ -43,7 +43,7 @@ def from_os_error(error: OSError, folder: Path) -> EmbeddedPostgresError:
         where = error.filename or folder
         return EmbeddedPostgresError(
             "permission",
-            f"Doorstep may not write to {where}: give this user the folder {folder}, "
+            f"Doorstep may not use {where}: give this user the folder {folder}, "
             "or set DOORSTEP_DATA_DIR to another.",
         )
     return EmbeddedPostgresError(

@@ -8,7 +8,19 @@ from collections.abc import Sequence
 
 from domain.context import Context
 from domain.facts import Fact
-from storage import audit, bookings, credentials, idempotency, jobs, ledger, outbox, payments, shares, technicians
+from storage import (
+    audit,
+    bookings,
+    credentials,
+    idempotency,
+    jobs,
+    ledger,
+    matches,
+    outbox,
+    payments,
+    shares,
+    technicians,
+)
 from storage.db import Tx
 from storage.ids import new_id
 from storage.rows import Writer, encode
@@ -18,6 +30,7 @@ RECORD = "SELECT app.record($1::text::jsonb)"
 WRITERS: tuple[Writer, ...] = (
     technicians.rows,
     credentials.rows,
+    matches.rows,
     bookings.rows,
     shares.rows,
     payments.rows,

@@ -91,13 +91,13 @@ class Refusal:
 def problem(refusal: Refusal, correlation_id: str) -> dict[str, Any]:
     """Return the RFC 9457 document of a refusal: what every HTTP error body is."""
     document: dict[str, Any] = {
-        "type": f"https://doorstep.example/problems/{refusal.code}",
+        **refusal.extra,
+        "type": f"/docs#problem-{refusal.code}",
         "title": refusal.title,
         "status": refusal.status,
         "detail": refusal.detail,
         "code": refusal.code,
         "correlation_id": correlation_id,
-        **refusal.extra,
     }
     if refusal.errors:
         document["errors"] = [{"pointer": e.pointer, "code": e.code, "detail": e.detail} for e in refusal.errors]

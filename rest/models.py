@@ -20,6 +20,10 @@ class Nothing(Body):
     """No body, or an empty object."""
 
 
+class Raw(Body):
+    """A body that the door leaves unread: its handler checks a signature over `ask.raw` first."""
+
+
 class Query(BaseModel):
     """The query string. Each name once; unknown names are errors."""
 

@@ -30,3 +30,6 @@ class Policy:
     lost_after_s: float = 90.0
     raw_fix_retention_h: int = 72
     late_fixes_for_s: int = 86400
+    access_token_ttl_s: int = 900
+    refresh_token_ttl_s: int = 30 * 86400
+    refresh_grace_s: int = 30

@@ -1,7 +1,8 @@
 """What a use case may reach: one frozen bundle, opened by `app.wiring` and passed on; never the web application."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from services.passwords import Passwords
 from services.payments import PaymentGateway
 from services.policy import Policy
 from services.routing import Router
@@ -21,3 +22,4 @@ class Stores:
     gateway: PaymentGateway
     policy: Policy
     secret_key: bytes
+    passwords: Passwords = field(default_factory=Passwords)

@@ -123,74 +123,94 @@ class BookingEvent(Fact):
     note: bytes | None = None
 
 
-def apply(booking: Booking, happened: ev.Happened, at: datetime, *, note: bytes | None = None) -> BookingEvent:
+def apply(
+    booking: Booking, happened: ev.Happened, at: datetime, *, note: bytes | None = None
+) -> BookingEvent:
     """Fold one event into a booking: the only way that a booking changes. `note` is sealed text, kept beside it."""
     after = replace(evolve(booking, happened, at), version=booking.version + 1, updated_at=at)
     removed = booking.technician_id if booking.technician_id != after.technician_id else None
     return BookingEvent(after, happened, removed, note)
 
 
-def evolve(booking: Booking, happened: ev.Happened, at: datetime) -> Booking:  # noqa: PLR0911 - one arm an event
-    """Return the booking after `happened`, its version untouched."""
+def evolve(booking: Booking, happened: ev.Happened, at: datetime) -> Booking:
+    """Return the booking after `happened`, its version untouched: one arm an event."""
     match happened:
-        case ev.Requested():
-            return replace(booking, state=State.REQUESTED, technician_id=happened.technician_id,
-                           deadline_at=happened.deadline_at, offered=(*booking.offered, happened.technician_id))  # fmt: skip
+        case ev.Requested() | ev.Accepted() | ev.Declined() | ev.Expired() | ev.Released() | ev.Reassigned():
+            return _evolve_offer(booking, happened)
+        case ev.Departed() | ev.CameNear() | ev.Arrived() | ev.Started() | ev.Extended() | ev.Noted():
+            return _evolve_visit(booking, happened, at)
+        case ev.Completed() | ev.Cancelled() | ev.NoShow() | ev.Overridden() | ev.Rated():
+            return _evolve_end(booking, happened)
+        case _:
+            return replace(booking, payment_status=_payment_status(happened))
+
+
+def _evolve_offer(booking: Booking, happened: ev.Happened) -> Booking:
+    match happened:
+        case ev.Requested(technician_id=asked, deadline_at=deadline_at):
+            offered = (*booking.offered, asked)
+            return replace(booking, technician_id=asked, deadline_at=deadline_at, offered=offered)
         case ev.Accepted():
             return replace(booking, state=State.ACCEPTED, deadline_at=None)
-        case ev.Declined():
-            state = State.DECLINED if happened.final else State.REQUESTED
-            return replace(booking, state=state, deadline_at=None,
-                           technician_id=booking.technician_id if happened.final else None)  # fmt: skip
-        case ev.Expired():
-            state = State.EXPIRED if happened.final else State.REQUESTED
-            return replace(booking, state=state, deadline_at=None,
-                           technician_id=booking.technician_id if happened.final else None)  # fmt: skip
-        case ev.Released():
-            return replace(booking, state=State.REQUESTED, technician_id=None, deadline_at=happened.deadline_at,
-                           gps_session_id=None, near_at=None)  # fmt: skip
-        case ev.Reassigned():
-            return replace(booking, state=State.REQUESTED, technician_id=happened.technician_id, gps_session_id=None,
-                           near_at=None, deadline_at=happened.deadline_at, card_id=happened.card_id or booking.card_id,
-                           offered=(*booking.offered, happened.technician_id))  # fmt: skip
-        case ev.Departed():
-            return replace(booking, state=State.EN_ROUTE, gps_session_id=happened.gps_session_id, near_at=None)
+        case ev.Declined(final=True):
+            return replace(booking, state=State.DECLINED, deadline_at=None)
+        case ev.Expired(final=True):
+            return replace(booking, state=State.EXPIRED, deadline_at=None)
+        case ev.Released(deadline_at=deadline_at):
+            return replace(_without_technician(booking), deadline_at=deadline_at)
+        case ev.Reassigned(technician_id=asked, deadline_at=deadline_at, card_id=card_id):
+            offered = (*booking.offered, asked)
+            return replace(_without_technician(booking), technician_id=asked, deadline_at=deadline_at,
+                           card_id=card_id or booking.card_id, offered=offered)  # fmt: skip
+        case _:
+            return _without_technician(booking)
+
+
+def _without_technician(booking: Booking) -> Booking:
+    return replace(booking, state=State.REQUESTED, technician_id=None, deadline_at=None, gps_session_id=None,
+                   near_at=None)  # fmt: skip
+
+
+def _evolve_visit(booking: Booking, happened: ev.Happened, at: datetime) -> Booking:
+    match happened:
+        case ev.Departed(gps_session_id=session_id):
+            return replace(booking, state=State.EN_ROUTE, gps_session_id=session_id, near_at=None)
         case ev.CameNear():
             return replace(booking, near_at=at)
         case ev.Arrived():
             return replace(booking, state=State.ARRIVED, gps_session_id=None, arrived_at=at)
-        case ev.Started() | ev.Extended():
-            return replace(booking, state=State.IN_SERVICE, expected_end_at=happened.expected_end_at)
-        case ev.Completed():
-            return replace(booking, state=State.COMPLETED)
-        case ev.Cancelled():
-            return replace(booking, state=State.CANCELLED, deadline_at=None, gps_session_id=None,
-                           fee_amount=happened.fee_amount)  # fmt: skip
-        case ev.NoShow():
-            return replace(booking, state=State.NO_SHOW, fee_amount=happened.fee_amount)
-        case ev.Overridden():
-            to = State(happened.to_state)
-            return replace(booking, state=to, deadline_at=booking.deadline_at if to == State.REQUESTED else None,
-                           gps_session_id=booking.gps_session_id if to == State.EN_ROUTE else None)  # fmt: skip
-        case ev.Rated():
-            return replace(booking, rated=True)
+        case ev.Started(expected_end_at=end) | ev.Extended(expected_end_at=end):
+            return replace(booking, state=State.IN_SERVICE, expected_end_at=end)
         case _:
-            return _evolve_payment(booking, happened)
-
-
-def _evolve_payment(booking: Booking, happened: ev.Happened) -> Booking:
-    match happened:
-        case ev.Noted():
             return booking
-        case ev.PaymentAuthorized():
-            return replace(booking, payment_status="verified" if happened.verified_only else "authorized")
-        case ev.PaymentCaptured():
-            return replace(booking, payment_status="captured")
-        case ev.PaymentRefunded():
-            return replace(booking, payment_status="refunded" if happened.full else "captured")
-        case ev.PaymentFailed():
-            return replace(booking, payment_status="failed")
-        case ev.PaymentVoided():
-            return replace(booking, payment_status="voided")
+
+
+def _evolve_end(booking: Booking, happened: ev.Happened) -> Booking:
+    over = replace(booking, deadline_at=None, gps_session_id=None)
+    match happened:
+        case ev.Completed():
+            return replace(over, state=State.COMPLETED)
+        case ev.Cancelled(fee_amount=fee):
+            return replace(over, state=State.CANCELLED, fee_amount=fee)
+        case ev.NoShow(fee_amount=fee):
+            return replace(over, state=State.NO_SHOW, fee_amount=fee)
+        case ev.Overridden(to_state=to):
+            return replace(over, state=State(to))
         case _:
-            raise TypeError(type(happened))
+            return replace(booking, rated=True)
+
+
+def _payment_status(happened: ev.Happened) -> str:
+    match happened:
+        case ev.PaymentAuthorized(verified_only=verified_only):
+            return "verified" if verified_only else "authorized"
+        case ev.PaymentCaptured():
+            return "captured"
+        case ev.PaymentRefunded(full=full):
+            return "refunded" if full else "captured"
+        case ev.PaymentFailed():
+            return "failed"
+        case ev.PaymentVoided():
+            return "voided"
+        case _:
+            raise TypeError(f"{type(happened).__name__} has no arm")

@@ -69,7 +69,7 @@ class Released(Happened):
 
 @dataclass(frozen=True, slots=True)
 class Reassigned(Happened):
-    """Another technician is asked. `cause`: `dispatcher`, or `declined`, `expired`, `released` when the next card was taken."""
+    """Another technician is asked. `cause`: `dispatcher`; or, for the next card, `declined`, `expired`, `released`."""
 
     type: ClassVar[str] = "booking.reassigned"
     from_technician_id: UUID | None
@@ -89,7 +89,7 @@ class Departed(Happened):
 
 @dataclass(frozen=True, slots=True)
 class CameNear(Happened):
-    """The technician is close, once a leg; the state is unchanged. `eta_s` whole seconds, `by` distance or eta."""
+    """The technician is close, once a leg; the state is unchanged. `by`: `distance` or `eta`."""
 
     type: ClassVar[str] = "booking.near"
     gps_session_id: UUID

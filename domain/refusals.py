@@ -100,5 +100,7 @@ def problem(refusal: Refusal, correlation_id: str) -> dict[str, Any]:
         "correlation_id": correlation_id,
     }
     if refusal.errors:
-        document["errors"] = [{"pointer": e.pointer, "code": e.code, "detail": e.detail} for e in refusal.errors]
+        document["errors"] = [
+            {"pointer": e.pointer, "code": e.code, "detail": e.detail} for e in refusal.errors
+        ]
     return document

@@ -9,7 +9,7 @@ from domain.refusals import Refusal
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A status and a JSON-ready body. `version` becomes the ETag; `replayed` says that an earlier answer is repeated."""
+    """A status and a JSON-ready body. `version` becomes the ETag; `replayed`: an earlier answer is repeated."""
 
     status: int
     body: Mapping[str, Any]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from services.passwords import Passwords
-from services.payments import PaymentGateway
+from services.payment_gateway import PaymentGateway
 from services.policy import Policy
 from services.routing import Router
 from storage.db import Database

@@ -23,7 +23,7 @@ COLUMNS = """booking_id, number, state, version, service, experience, customer_i
     total_amount, currency, tax_bp, payment_status, gps_session_id, fallback, address, offered, near_at, arrived_at,
     fee_amount, rated, created_at, updated_at"""
 
-GET = f"SELECT {COLUMNS} FROM app.bookings WHERE booking_id = $1"
+GET = f"SELECT {COLUMNS} FROM app.bookings WHERE booking_id = $1"  # noqa: S608 - our own constant
 LOCK = f"{GET} FOR NO KEY UPDATE"
 LOCK_TECHNICIAN = "SELECT technician_id FROM app.technicians WHERE technician_id = $1 FOR NO KEY UPDATE"
 NEXT_NUMBER = "SELECT 'D-' || nextval('app.booking_numbers')"
@@ -34,7 +34,7 @@ WHERE ($1::uuid IS NULL OR customer_id = $1) AND ($2::uuid IS NULL OR technician
   AND ($5::timestamptz IS NULL OR updated_at >= $5)
   AND ($6::timestamptz IS NULL OR (created_at, booking_id) < ($6, $7::uuid))
 ORDER BY created_at DESC, booking_id DESC LIMIT $8
-"""
+"""  # noqa: S608 - our own constant
 EVENTS = """
 SELECT e.event_id, e.booking_id, e.seq, e.type, e.at, e.actor_id, e.actor_role, e.correlation_id, e.data,
        n.text AS note, n.author_id AS note_author_id
@@ -58,6 +58,10 @@ RELEASE_STALE_HOLDS = """
 UPDATE app.reservations SET active = false WHERE technician_id = $1 AND active AND held_until < $2
 """
 HOLD = "SELECT active FROM app.reservations WHERE booking_id = $1 AND technician_id = $2"
+OVERLAPS = """
+SELECT EXISTS (SELECT 1 FROM app.reservations
+               WHERE technician_id = $1 AND active AND booking_id <> $2 AND during && tstzrange($3, $4))
+"""
 DUE = """
 SELECT booking_id, kind FROM app.deadlines WHERE fired_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2
 """
@@ -106,14 +110,25 @@ def rows(fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]:
         case BookingEvent():
             yield Row("bookings", _columns(fact.booking))
             yield Row("booking_events", _event(fact, event_id, context))
-            if fact.note is not None:
-                yield Row("booking_notes", {"event_id": event_id, "author_id": context.actor.person_id, "text": fact.note})
+            yield from _sealed_text(fact, event_id, context)
             yield from _consequences(fact)
         case Held():
             yield Row("reservations", {"booking_id": fact.booking_id, "technician_id": fact.technician_id,
                                        "during": during(fact.start, fact.end), "held_until": fact.until})  # fmt: skip
         case LetGo():
-            yield Row("reservations", {"booking_id": fact.booking_id, "technician_id": fact.technician_id, "released": True})
+            yield Row(
+                "reservations",
+                {"booking_id": fact.booking_id, "technician_id": fact.technician_id, "released": True},
+            )
+
+
+def _sealed_text(fact: BookingEvent, event_id: UUID, context: Context) -> Iterator[Row]:
+    if isinstance(fact.happened, ev.Rated):
+        yield Row("ratings", {"booking_id": fact.booking.booking_id, "technician_id": fact.booking.technician_id,
+                              "stars": fact.happened.stars, "comment": fact.note, "at": context.now})  # fmt: skip
+    elif fact.note is not None:
+        values = {"event_id": event_id, "author_id": context.actor.person_id, "text": fact.note}
+        yield Row("booking_notes", values)
 
 
 def _columns(b: Booking) -> dict[str, Any]:
@@ -144,13 +159,17 @@ def _consequences(fact: BookingEvent) -> Iterator[Row]:
     b, happened = fact.booking, fact.happened
     at = b.updated_at
     if isinstance(happened, ev.Requested | ev.Reassigned | ev.Released):
-        yield Row("deadlines", {"booking_id": b.booking_id, "kind": "unanswered", "due_at": happened.deadline_at})
+        yield Row(
+            "deadlines", {"booking_id": b.booking_id, "kind": "unanswered", "due_at": happened.deadline_at}
+        )
     elif isinstance(happened, ev.Accepted | ev.Cancelled | ev.Overridden) or (
         isinstance(happened, ev.Declined) and happened.final
     ):
         yield Row("deadlines", {"booking_id": b.booking_id, "kind": "unanswered", "due_at": None})
     if isinstance(happened, ev.Started | ev.Extended):
-        yield Row("deadlines", {"booking_id": b.booking_id, "kind": "overrun", "due_at": happened.expected_end_at})
+        yield Row(
+            "deadlines", {"booking_id": b.booking_id, "kind": "overrun", "due_at": happened.expected_end_at}
+        )
     elif isinstance(happened, ev.Completed | ev.Cancelled | ev.Overridden):
         yield Row("deadlines", {"booking_id": b.booking_id, "kind": "overrun", "due_at": None})
     if isinstance(happened, ev.Departed):
@@ -160,7 +179,9 @@ def _consequences(fact: BookingEvent) -> Iterator[Row]:
         reason = "reassigned" if isinstance(happened, ev.Reassigned | ev.Released) else str(b.state)
         yield Row("gps_sessions", {"booking_id": b.booking_id, "closed_at": at, "close_reason": reason})
     if fact.removed_id is not None:
-        yield Row("reservations", {"booking_id": b.booking_id, "technician_id": fact.removed_id, "released": True})
+        yield Row(
+            "reservations", {"booking_id": b.booking_id, "technician_id": fact.removed_id, "released": True}
+        )
     elif b.state in FINAL and isinstance(
         happened, ev.Declined | ev.Expired | ev.Cancelled | ev.NoShow | ev.Completed | ev.Overridden
     ):
@@ -207,7 +228,7 @@ async def lock_technician(tx: Tx, technician_id: UUID) -> bool:
     return await tx.fetchval(LOCK_TECHNICIAN, technician_id) is not None
 
 
-async def list_(  # noqa: PLR0913 - each is one filter of the contract's list
+async def list_(
     tx: Tx,
     *,
     customer_id: UUID | None = None,
@@ -266,3 +287,8 @@ async def due(tx: Tx, now: datetime, limit: int) -> list[tuple[UUID, str]]:
 async def fire(tx: Tx, booking_id: UUID, kind: str, now: datetime) -> bool:
     """Mark a deadline as fired; False when another process did, or when it was moved."""
     return await tx.fetchval(FIRE, booking_id, kind, now) is not None
+
+
+async def is_free(tx: Tx, technician_id: UUID, start: datetime, end: datetime, *, ignoring: UUID) -> bool:
+    """Tell whether a technician, locked, has nothing else between `start` and `end`."""
+    return await tx.fetchval(OVERLAPS, technician_id, ignoring, start, end) is False

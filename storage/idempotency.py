@@ -12,18 +12,17 @@ from storage.db import Tx
 from storage.rows import Row
 
 CLAIM = """
-INSERT INTO app.idempotency_keys (principal, route, key, fingerprint, locked_until, created_at)
+INSERT INTO app.idempotency_keys AS k (principal, route, key, fingerprint, locked_until, created_at)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (principal, route, key) DO UPDATE
     SET locked_until = EXCLUDED.locked_until,
         fingerprint = EXCLUDED.fingerprint,
-        created_at = CASE WHEN idempotency_keys.created_at < $7 THEN EXCLUDED.created_at ELSE idempotency_keys.created_at END,
-        status = CASE WHEN idempotency_keys.created_at < $7 THEN NULL ELSE idempotency_keys.status END,
-        body = CASE WHEN idempotency_keys.created_at < $7 THEN NULL ELSE idempotency_keys.body END,
-        booking_id = CASE WHEN idempotency_keys.created_at < $7 THEN NULL ELSE idempotency_keys.booking_id END
-    WHERE (idempotency_keys.status IS NULL AND idempotency_keys.locked_until < $6
-           AND idempotency_keys.fingerprint = EXCLUDED.fingerprint)
-       OR idempotency_keys.created_at < $7
+        created_at = CASE WHEN k.created_at < $7 THEN EXCLUDED.created_at ELSE k.created_at END,
+        status = CASE WHEN k.created_at < $7 THEN NULL ELSE k.status END,
+        body = CASE WHEN k.created_at < $7 THEN NULL ELSE k.body END,
+        booking_id = CASE WHEN k.created_at < $7 THEN NULL ELSE k.booking_id END
+    WHERE k.created_at < $7
+       OR (k.status IS NULL AND k.locked_until < $6 AND k.fingerprint = EXCLUDED.fingerprint)
 RETURNING booking_id
 """
 SEEN = """
@@ -32,7 +31,9 @@ SELECT fingerprint, status, body, booking_id FROM app.idempotency_keys WHERE pri
 REMEMBER_BOOKING = """
 UPDATE app.idempotency_keys SET booking_id = $4 WHERE principal = $1 AND route = $2 AND key = $3
 """
-FORGET = "DELETE FROM app.idempotency_keys WHERE principal = $1 AND route = $2 AND key = $3 AND status IS NULL"
+FORGET = (
+    "DELETE FROM app.idempotency_keys WHERE principal = $1 AND route = $2 AND key = $3 AND status IS NULL"
+)
 SWEEP = "DELETE FROM app.idempotency_keys WHERE created_at < $1"
 
 KEPT_FOR = timedelta(hours=24)
@@ -49,9 +50,16 @@ def rows(fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]:  # noqa
 
 
 async def claim(tx: Tx, c: Claim, now: datetime, lease_s: float) -> tuple[bool, UUID | None]:
-    """Claim a key. Returns (True, the booking that a dead predecessor began or None), or (False, None) when it is held."""
+    """Claim a key: (True, the booking that a dead predecessor began or None), or (False, None) when it is held."""
     record = await tx.fetchrow(
-        CLAIM, c.principal, c.route, c.key, c.fingerprint, now + timedelta(seconds=lease_s), now, now - KEPT_FOR
+        CLAIM,
+        c.principal,
+        c.route,
+        c.key,
+        c.fingerprint,
+        now + timedelta(seconds=lease_s),
+        now,
+        now - KEPT_FOR,
     )
     return (True, record["booking_id"]) if record else (False, None)
 

@@ -1,7 +1,7 @@
 """What happened, in an order that no commit can disturb: written beside the truth, tailed by every node.
 
-Readers go by the xid horizon: a row is shown only when every transaction that could still come before it has ended, so
-that a cursor `(xid, outbox_id)` never skips one. The horizon's age is a metric, since one forgotten transaction holds it.
+Readers go by the xid horizon: a row is shown only when every transaction that could still come before it has ended,
+so that a cursor `(xid, outbox_id)` never skips one. The horizon's age is a metric: one forgotten transaction holds it.
 """
 
 from collections.abc import Iterator
@@ -23,13 +23,14 @@ FROM app.outbox o JOIN app.booking_events e USING (event_id) LEFT JOIN app.booki
 WHERE (o.xid, o.outbox_id) > ($1::bigint::text::xid8, $2) AND o.xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY o.xid, o.outbox_id LIMIT $3
 """
-READ_AFTER_FOR = READ_AFTER.replace("ORDER BY", "AND (o.audience && $4::uuid[] OR o.area_id = ANY ($5::uuid[])) ORDER BY")
+CONCERNS = "AND (o.audience && $4::uuid[] OR o.area_id = ANY ($5::uuid[]))"
+READ_AFTER_FOR = READ_AFTER.replace("ORDER BY", f"{CONCERNS} ORDER BY")
 HEAD = """
 SELECT xid::text::bigint AS xid, outbox_id FROM app.outbox
 WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid DESC, outbox_id DESC LIMIT 1
 """
 OLDEST = "SELECT xid::text::bigint AS xid, outbox_id FROM app.outbox ORDER BY xid, outbox_id LIMIT 1"
-EPOCH = "SELECT epoch FROM app.epoch"
+EPOCH = "SELECT app.renew_epoch()"
 
 
 class Place(NamedTuple):
@@ -79,6 +80,6 @@ async def oldest(tx: Tx) -> Place | None:
 
 
 async def epoch(tx: Tx) -> str:
-    """Return the name of this life of the database; cursors carry it."""
+    """Return the name of this life of the database, renewed after a restore elsewhere; cursors carry it."""
     value: str = await tx.fetchval(EPOCH)
     return value

@@ -3,9 +3,9 @@
 Keys are column names. Values are JSON-ready: `bytes` become PostgreSQL's hex form, times RFC 3339, ids strings.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -21,10 +21,8 @@ class Row(NamedTuple):
     values: dict[str, Any]
 
 
-class Writer(Protocol):
-    """A table's `fact -> rows` function: yields nothing for a fact that is not its own. `event_id` is the fact's id."""
-
-    def __call__(self, fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]: ...
+# A table's `fact -> rows` function: (fact, the fact's id, context); it yields nothing for a fact that is not its own.
+type Writer = Callable[[Fact, UUID, Context], Iterator[Row]]
 
 
 def encode(document: Any) -> str:

@@ -1,0 +1,313 @@
+"""The life of the demo city: technicians at work, customers coming and going, for as long as it is wanted.
+
+`python -m loadtest.city --url URL --technicians N --speed X [--traces DIR] --roads TILES_DIR`, the shared password in
+DOORSTEP_SIM_PASSWORD. Nothing ends it but its owner: an error is counted, said and backed off from. Nothing grows:
+visits in flight, remembered ids and measurements are all bounded. Its accounts are those of
+`@sim.doorstep.example`; no other technician is ever booked.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from geo.roads import RoadNetwork
+from loadtest.api import Api, Server, Unreachable, reach
+from loadtest.customer import Visit, Wish
+from loadtest.demand import Demand, read_streets
+from loadtest.device import Phone
+from loadtest.legs import Legs, StreetLegs, TraceLegs
+from loadtest.noise import Habits
+from loadtest.pace import Pace
+from loadtest.program import run_as_child
+from loadtest.shapes import Account, Json
+from loadtest.tally import Tally
+from loadtest.technician import TechnicianLife, Temper
+from loadtest.traces import Trip, clusters, describe, read_folder
+
+REPORT_EVERY_S = 3.0
+EAGER_CREW = 6
+LOGINS_PER_S = 5.0
+BUSY_SHARE = 0.8
+FIRST_BACKOFF_S = 1.0
+MAX_BACKOFF_S = 60.0
+GOODBYE_S = 1.0
+
+type Report = Callable[[Json], None]
+type Work = Coroutine[object, object, None]
+
+
+@dataclass(frozen=True, slots=True)
+class CityPlan:
+    """How large and how fast the life is."""
+
+    password: str
+    technicians: int = 40
+    customers: int = 40
+    speed: float = 1.0
+    roads: Path | None = None
+    traces: Path | None = None
+    streets: Path | None = None
+    seed: int = 1
+    habits: Habits = field(default_factory=Habits)
+
+
+@dataclass(slots=True)
+class District:
+    """Technicians and customers who meet: the demo city, or the area of some recorded trips."""
+
+    name: str
+    lives: list[TechnicianLife]
+    customers: list[Api]
+    trips: Sequence[Trip] = ()
+    visits: dict[asyncio.Task[None], Visit] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    greeted: set[str] = field(default_factory=set)
+
+    @property
+    def crew(self) -> set[str]:
+        """Ids of the technicians whom its customers may book."""
+        return {life.phone.me.technician_id for life in self.lives if life.phone.me is not None}
+
+
+async def run(base_url: str, plan: CityPlan, stop: asyncio.Event, report: Report) -> None:
+    """Live until `stop`; `report` gets a status object every few seconds. Raises only for a bad plan."""
+    tally = Tally()
+    async with reach(base_url) as server:
+        city = City(server, plan, tally)
+        tasks = [asyncio.create_task(work, name=name) for name, work in city.works(report)]
+        try:
+            await stop.wait()
+        finally:
+            for task in [*tasks, *city.visiting()]:
+                task.cancel()
+            await asyncio.wait([*tasks, *city.visiting()], timeout=GOODBYE_S)
+
+
+class City:
+    """All districts of one process."""
+
+    def __init__(self, at: Server, plan: CityPlan, tally: Tally) -> None:
+        self._at = at
+        self._plan = plan
+        self._tally = tally
+        self._pace = Pace(plan.speed)
+        self._rng = random.Random(plan.seed)
+        roads = RoadNetwork.open(plan.roads) if plan.roads is not None else None
+        self._demand = Demand(self._rng, roads, read_streets(plan.streets))
+        streets = StreetLegs(roads)
+        self.districts = [self._main(streets)]
+        if plan.traces is not None:
+            self.districts += self._traced(plan.traces, streets)
+
+    def works(self, report: Report) -> list[tuple[str, Work]]:
+        """Everything that goes on, each part kept alive by itself."""
+        works: list[tuple[str, Work]] = []
+        order = 0
+        for district in self.districts:
+            for i, life in enumerate(district.lives):
+                eager = i < EAGER_CREW
+                delay_s = 0.0 if eager else (order - EAGER_CREW) / LOGINS_PER_S + 0.5
+                order += 1
+                works.append(
+                    (life.phone.account.name, self._keep(life.phone.account.name, life.run, delay_s))
+                )
+
+            async def custom(district: District = district) -> None:
+                await self._customers(district)
+
+            works.append((f"customers-{district.name}", self._keep("customers", custom, 0.0)))
+        works.append(("report", self._keep("report", lambda: self._report(report), 0.0)))
+        return works
+
+    def visiting(self) -> list[asyncio.Task[None]]:
+        """The visits in flight."""
+        return [task for district in self.districts for task in district.visits]
+
+    def status(self) -> Json:
+        """Counts by state, happenings and errors: what the demo's screen shows."""
+        lives = [life for district in self.districts for life in district.lives]
+        stages = [visit.stage for district in self.districts for visit in district.visits.values()]
+        return {
+            "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "technicians": _counted(life.state for life in lives),
+            "visits": _counted(stages),
+            "happened": dict(self._tally.happened),
+            "fix_to_customer_ms": self._tally.latency_ms(),
+            "errors": dict(self._tally.errors.most_common(12)),
+            "last_error": self._tally.last_error,
+        }
+
+    def _main(self, legs: Legs) -> District:
+        numbers = range(1, self._plan.technicians + 1)
+        lives = [self._life(f"tech-{n:03d}", legs, eager=2 if n <= EAGER_CREW else 0) for n in numbers]
+        customers = [self._api(f"cust-{n:03d}") for n in range(1, self._plan.customers + 1)]
+        return District("city", lives, customers)
+
+    def _traced(self, folder: Path, streets: Legs) -> list[District]:
+        trips = clusters(read_folder(folder))
+        districts = []
+        for area in describe(folder)["areas"]:
+            mine = trips[area["name"]]
+            legs = TraceLegs(mine, streets)
+            names = [person["email"].split("@")[0] for person in area["technicians"]]
+            lives = [self._life(name, legs, eager=1) for name in names]
+            customers = [self._api(person["email"].split("@")[0]) for person in area["customers"]]
+            districts.append(District(area["name"], lives, customers, mine))
+        return districts
+
+    def _life(self, name: str, legs: Legs, *, eager: int) -> TechnicianLife:
+        rng = self._own_rng(name)
+        phone = Phone(self._at, self._account(name), rng=rng, tally=self._tally, habits=self._plan.habits)
+        return TechnicianLife(
+            phone, legs, self._pace, Temper.drawn(rng), rng=rng, tally=self._tally, eager=eager
+        )
+
+    def _api(self, name: str) -> Api:
+        return Api(self._at, self._account(name), rng=self._own_rng(name))
+
+    def _account(self, name: str) -> Account:
+        return Account(f"{name}@sim.doorstep.example", self._plan.password)
+
+    def _own_rng(self, name: str) -> random.Random:
+        return random.Random(f"{self._plan.seed}/{name}")
+
+    async def _keep(self, name: str, work: Callable[[], Work], delay_s: float) -> None:
+        """Run a part for ever: what ends it is counted, then it starts again after a growing wait."""
+        await asyncio.sleep(delay_s)
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            begun = time.monotonic()
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - whatever it was, the city lives on and says so
+                self._tally.error(name.rstrip("-0123456789"), _leaf(error))
+            if time.monotonic() - begun > 120:
+                backoff_s = FIRST_BACKOFF_S
+            await asyncio.sleep(backoff_s * random.uniform(0.7, 1.3))
+            backoff_s = min(MAX_BACKOFF_S, backoff_s * 2)
+
+    async def _customers(self, district: District) -> None:
+        while True:
+            self._clear_away(district)
+            wish = self._next_wish(district)
+            if wish is not None:
+                self._open_app(district, wish)
+            await asyncio.sleep(0.05 if wish is not None and wish.hurried else 0.4)
+
+    def _next_wish(self, district: District) -> Wish | None:
+        free = [life for life in district.lives if life.free]
+        if not free or len(district.visits) >= min(len(district.customers), 200):
+            return None
+        fresh = next(
+            (life for life in free if life.eager and life.phone.account.name not in district.greeted), None
+        )
+        if fresh is not None and fresh.phone.me is not None and fresh.phone.place is not None:
+            district.greeted.add(fresh.phone.account.name)
+            services = fresh.phone.me.services
+            if district.trips:
+                trip = min(district.trips, key=lambda trip: trip.duration_s)
+                return self._demand.at_trip_end(trip, services, hurried=True)
+            return self._demand.near(fresh.phone.place, services)
+        hour = datetime.now(UTC).hour
+        wanted = (
+            self._demand.level(time.time() / self._pace.shrunk_s(1.0), hour)
+            * BUSY_SHARE
+            * len(district.lives)
+        )
+        if len(district.visits) >= wanted:
+            return None
+        life = self._rng.choice(free)
+        if life.phone.me is None or not life.phone.me.services:
+            return None
+        if district.trips:
+            return self._demand.at_trip_end(self._rng.choice(district.trips), life.phone.me.services)
+        homes = [other.phone.me.home for other in district.lives if other.phone.me and other.phone.me.home]
+        return self._demand.anywhere(homes, life.phone.me.services)
+
+    def _open_app(self, district: District, wish: Wish) -> None:
+        busy = district.used
+        api = self._rng.choice([api for api in district.customers if api.account.name not in busy])
+        name = api.account.name
+        visit = Visit(
+            self._at,
+            api,
+            wish,
+            crew=district.crew,
+            pace=self._pace,
+            rng=self._own_rng(f"{name}/{time.time_ns()}"),
+            tally=self._tally,
+        )
+        busy.add(name)
+        district.visits[asyncio.create_task(self._visit(visit), name=name)] = visit
+
+    async def _visit(self, visit: Visit) -> None:
+        try:
+            await visit.run()
+        except Exception as error:  # noqa: BLE001 - one customer's trouble is not the city's
+            self._tally.error("visit", _leaf(error))
+            await asyncio.sleep(5.0 if isinstance(_leaf(error), Unreachable) else 1.0)
+        if visit.booking is None:
+            await asyncio.sleep(2.0)  # nobody came of it: no hammering
+
+    def _clear_away(self, district: District) -> None:
+        for task in [task for task in district.visits if task.done()]:
+            del district.visits[task]
+            district.used.discard(task.get_name())
+
+    async def _report(self, report: Report) -> None:
+        while True:
+            report(self.status())
+            await asyncio.sleep(REPORT_EVERY_S)
+
+
+def _counted(words: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items()))
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """The first real error inside a task group's group of them."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def main() -> None:
+    """The child process of `doorstep demo`: one JSON status a line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtest.city", description="Life for a Doorstep server."
+    )
+    parser.add_argument("--url", required=True, help="the server, as http://127.0.0.1:8080")
+    parser.add_argument("--technicians", type=int, default=40, help="phones of the demo city")
+    parser.add_argument(
+        "--customers", type=int, default=0, help="customers' accounts (0: as many as technicians)"
+    )
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="how much faster than real (driving: 2.5 at most)"
+    )
+    parser.add_argument("--roads", type=Path, help="the prepared street network")
+    parser.add_argument("--streets", type=Path, help="real addresses to book at (JSON)")
+    parser.add_argument("--traces", type=Path, help="a folder of recorded trips to drive again")
+    parser.add_argument("--seed", type=int, default=1, help="of everything drawn by chance")
+    asked = parser.parse_args()
+    plan = CityPlan(
+        password=os.environ.get("DOORSTEP_SIM_PASSWORD", "doorstep-demo"),
+        technicians=asked.technicians,
+        customers=asked.customers or asked.technicians,
+        speed=asked.speed,
+        roads=asked.roads,
+        streets=asked.streets,
+        traces=asked.traces,
+        seed=asked.seed,
+    )
+    run_as_child(lambda stop, report: run(asked.url, plan, stop, report))
+
+
+if __name__ == "__main__":
+    main()

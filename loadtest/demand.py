@@ -1,0 +1,76 @@
+"""Where and when customers want somebody: a few busy neighbourhoods, waves over the day, never silence.
+
+Places in the demo city lie near the technicians' home bases and around hot spots among them, on real streets; in
+the areas of recorded trips they are the ends of those trips.
+"""
+
+import json
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from geo.distance import destination
+from geo.roads import RoadNetwork
+from loadtest.customer import Wish
+from loadtest.shapes import LatLon
+from loadtest.traces import Trip
+
+NEAR_M = (250.0, 900.0)
+SPREAD_M = 1_100.0
+WAVE_S = 1_500.0
+
+
+@dataclass(slots=True)
+class Demand:
+    """Wishes on request; pure but for its own random numbers."""
+
+    rng: random.Random
+    roads: RoadNetwork | None
+    streets: Sequence[tuple[LatLon, str]] = ()
+    _spots: list[LatLon] = field(default_factory=list)
+
+    def level(self, now_s: float, hour: float) -> float:
+        """How much of the possible is wanted now, 0.55–1: evenings more than nights, and waves between."""
+        day = 0.9 + 0.1 * math.cos((hour - 17) / 24 * math.tau)
+        return max(0.55, min(1.0, day - 0.12 + 0.12 * math.sin(now_s / WAVE_S * math.tau)))
+
+    def near(self, home: LatLon, services: Sequence[str]) -> Wish:
+        """A short leg from a technician's place: what a demo starts with."""
+        way_m = self.rng.uniform(*NEAR_M)
+        return self._wish(destination(*home, self.rng.uniform(0, 360), way_m), services, hurried=True)
+
+    def anywhere(self, homes: Sequence[LatLon], services: Sequence[str]) -> Wish:
+        """A wish of an ordinary customer: around one of a few hot spots among the homes."""
+        if len(self._spots) < 5:
+            self._spots.append(self.rng.choice(homes))
+        if self.streets and self.rng.random() < 0.6:
+            place, line1 = self.rng.choice(self.streets)
+            return Wish(self.rng.choice(services), place, line1, "Baltimore", "21224")
+        spot = self.rng.choice(self._spots if self.rng.random() < 0.6 else list(homes))
+        way_m = min(3 * SPREAD_M, abs(self.rng.gauss(0, SPREAD_M)) + 150)
+        return self._wish(destination(*spot, self.rng.uniform(0, 360), way_m), services)
+
+    def at_trip_end(self, trip: Trip, services: Sequence[str], *, hurried: bool = False) -> Wish:
+        """Somebody who lives where a recorded trip ended."""
+        line1 = f"{self.rng.randint(1, 200)} Trace Street"
+        return Wish(self.rng.choice(services), trip.end, line1, trip.source.title(), "00000", hurried)
+
+    def _wish(self, place: LatLon, services: Sequence[str], *, hurried: bool = False) -> Wish:
+        on_street = self.roads.snap(*place) if self.roads is not None else None
+        line1 = f"{self.rng.randint(100, 3900)} Demo Street"
+        return Wish(self.rng.choice(services), on_street or place, line1, "Baltimore", "21224", hurried)
+
+
+def read_streets(path: Path | None) -> list[tuple[LatLon, str]]:
+    """Real addresses, (place, line1), of `{"streets": {name: [[lat, lon, number or null]]}}`; [] without a file."""
+    if path is None:
+        return []
+    streets = json.loads(path.read_text())["streets"]
+    return [
+        ((float(lat), float(lon)), f"{number} {name}")
+        for name, doors in streets.items()
+        for lat, lon, number in doors
+        if number
+    ]

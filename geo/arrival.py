@@ -54,7 +54,7 @@ def observe(
     now_ms: int,
     eta_s: float | None = None,
 ) -> tuple[Arrival, Event | None]:
-    """The state after the newest position, and what is to be told now. Call it for each live fix, or when an ETA is new.
+    """The state after the newest position, and what is to be told now; for each live fix and each new ETA.
 
     `now_ms` is our clock: a position older than two minutes tells nothing new. Near and arrived at once: near is told
     first, arrived with the next position. After arrival nothing changes any more.

@@ -19,7 +19,7 @@ def haversine_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
 
 
 def plane_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
-    """Metres on the local plane: 0.1 % of the haversine within 50 km of each other outside the polar caps, and quicker."""
+    """Metres on the local plane: quicker, and within 0.1 % of the haversine up to 50 km outside the polar caps."""
     east = wrap_deg(lon2 - lon1) * cos((lat1 + lat2) * 0.5 * _RAD)
     return hypot(east, lat2 - lat1) * METRES_PER_DEGREE
 
@@ -33,7 +33,7 @@ def bearing_deg(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
 
 
 def destination(lat: float, lon: float, bearing: float, distance_m: float) -> tuple[float, float]:
-    """The place reached from (lat, lon) by going `distance_m` along a great circle that sets out at `bearing` degrees."""
+    """The place reached from (lat, lon) by `distance_m` along the great circle that sets out at `bearing` degrees."""
     phi, theta, arc = radians(lat), radians(bearing), distance_m / EARTH_RADIUS_M
     sin_there = sin(phi) * cos(arc) + cos(phi) * sin(arc) * cos(theta)
     there = asin(max(-1.0, min(1.0, sin_there)))

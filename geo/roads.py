@@ -17,7 +17,7 @@ NETWORK = "roads.osrm"
 _SNAP_LIMIT_M = 1000.0
 
 
-class RoadsMissing(Exception):  # noqa: N818 - it says what is the matter
+class RoadsMissing(Exception):
     """No prepared street network where one was asked for."""
 
 
@@ -42,7 +42,7 @@ class RoadNetwork:
         return cls(engine)
 
     def route(self, a: Point, b: Point) -> Route | None:
-        """The fastest way by car from a to b, each (lat, lon); None if there is none, or no street within 1 km of an end.
+        """The fastest way by car from a to b, each (lat, lon); None if no way leads or an end is 1 km off.
 
         Its seconds are free flow by street class and limit, with OSRM's turn penalties spread evenly over the way.
         """

@@ -43,8 +43,10 @@ class Route:
             raise ValueError("a route needs two points or more, each with its metres and seconds")
 
     @classmethod
-    def through(cls, points: Iterable[Point], leg_s: Sequence[float] | None = None, speed_mps: float = 10.0) -> Self:
-        """The route through points; `leg_s` are the seconds between neighbours, else `speed_mps` is driven throughout."""
+    def through(
+        cls, points: Iterable[Point], leg_s: Sequence[float] | None = None, speed_mps: float = 10.0
+    ) -> Self:
+        """The route through points, with the seconds between neighbours, or at one speed throughout."""
         at = tuple(points)
         leg_m = [plane_m(*a, *b) for a, b in pairwise(at)]
         seconds = leg_s if leg_s is not None else [metres / speed_mps for metres in leg_m]

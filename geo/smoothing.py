@@ -12,7 +12,9 @@ from math import cos, sqrt
 from geo.distance import METRES_PER_DEGREE, wrap_deg
 
 _RAD = 0.017453292519943295
-_ACCELERATION = 1.6  # m/s², spread of what a driver does between fixes; from the traces (loadtest/judge_traces.py)
+_ACCELERATION = (
+    1.6  # m/s², spread of what a driver does between fixes; from the traces (loadtest/judge_traces.py)
+)
 _UNKNOWN_SIGMA_M = 8.0
 _LEAST_SIGMA_M = 4.0
 _MOST_SIGMA_M = 1500.0
@@ -62,9 +64,7 @@ def begun(t_ms: int, lat: float, lon: float, sigma_m: float) -> Smoothed:
 def moved(old: Smoothed, t_ms: int, lat: float, lon: float, sigma_m: float) -> Smoothed:
     """The filter after a newer fix."""
     dt = (t_ms - old.t_ms) / 1000.0
-    scale_x = METRES_PER_DEGREE * cos(old.lat * _RAD)
-    if scale_x < 1.0:
-        scale_x = 1.0  # at the very pole every longitude is one place
+    scale_x = max(1.0, METRES_PER_DEGREE * cos(old.lat * _RAD))  # at the pole every longitude is one place
     q = _ACCELERATION * _ACCELERATION * dt
     vv = old.vv + q
     pv = old.pv + dt * old.vv + q * dt / 2

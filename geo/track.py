@@ -6,7 +6,7 @@ fixes agree with each other, and the limit on accuracy widens the longer nothing
 """
 
 from dataclasses import dataclass
-from math import atan2, degrees, isfinite, radians, cos, sin, sqrt
+from math import atan2, cos, degrees, isfinite, radians, sin, sqrt
 from typing import Any, Literal, Self
 
 from geo.clock import Clock
@@ -38,7 +38,7 @@ _STANDING_MPS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """What a phone said: its own number and time, a place, and what it may know of accuracy, motion and battery (0–1)."""
+    """What a phone said: its own number and time, a place, and perhaps accuracy, motion, battery (0–1)."""
 
     seq: int
     t_ms: int
@@ -158,7 +158,7 @@ class Track:
         )
 
 
-def judge(track: Track, fix: Fix, received_ms: int) -> tuple[Verdict, Track]:
+def judge(track: Track, fix: Fix, received_ms: int) -> tuple[Verdict, Track]:  # noqa: PLR0911 - one exit a verdict
     """The verdict on a fix that arrived at `received_ms` by our clock, and the track after it. Steps in their order."""
     if _invalid(fix):
         return INVALID, track

@@ -81,5 +81,6 @@ class Trail:
     @classmethod
     def from_snapshot(cls, snapshot: list[Any]) -> Self:
         """The trail of a snapshot."""
-        *numbers, samples = snapshot
-        return cls(*numbers, tuple((int(t_ms), float(m)) for t_ms, m in samples))
+        began_ms, began_lat, began_lon, anchor_ms, anchor_lat, anchor_lon, travelled_m, raw = snapshot
+        samples = tuple((int(t_ms), float(m)) for t_ms, m in raw)
+        return cls(began_ms, began_lat, began_lon, anchor_ms, anchor_lat, anchor_lon, travelled_m, samples)

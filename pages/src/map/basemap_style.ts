@@ -1,0 +1,149 @@
+/**
+ * The map's style over the city's own GeoJSON: water, parks and roads in order of weight. There is no glyph server:
+ * without `glyphs` the engine draws labels from the fonts of this machine. With a raster tile server the same map shows
+ * its tiles instead.
+ */
+import type { ExpressionSpecification, FilterSpecification, LayerSpecification, StyleSpecification } from "maplibre-gl";
+import type { Palette } from "./palette.ts";
+
+const FONTS = ["Inter", "Segoe UI", "Helvetica Neue", "Roboto", "Noto Sans", "sans-serif"];
+const ATTRIBUTION = "© OpenStreetMap contributors";
+
+type Width = [zoom: number, px: number][];
+
+interface Road {
+  id: string;
+  classes: string[];
+  width: Width;
+  colour: keyof Palette;
+  casing: keyof Palette;
+  minzoom?: number;
+}
+
+/** Lightest first: heavier roads are drawn over them. */
+const ROADS: Road[] = [
+  {
+    id: "path", classes: ["service", "path"], minzoom: 15,
+    width: [[15, 0.8], [18, 6]], colour: "street", casing: "streetCase",
+  },
+  {
+    id: "street", classes: ["residential", "unclassified"], minzoom: 12,
+    width: [[12, 0.5], [13, 1.4], [16, 7], [19, 26]], colour: "street", casing: "streetCase",
+  },
+  {
+    id: "tertiary", classes: ["tertiary", "tertiary_link"],
+    width: [[10, 0.6], [13, 2.4], [16, 9], [19, 32]], colour: "street", casing: "mainCase",
+  },
+  {
+    id: "main", classes: ["secondary", "primary", "trunk", "secondary_link", "primary_link", "trunk_link"],
+    width: [[9, 0.8], [13, 3.4], [16, 11], [19, 40]], colour: "main", casing: "mainCase",
+  },
+  {
+    id: "motorway", classes: ["motorway", "motorway_link"],
+    width: [[8, 0.8], [13, 4], [16, 12], [19, 42]], colour: "motorway", casing: "motorwayCase",
+  },
+];
+
+export function styleFor(palette: Palette, basemapUrl: string | null, tilesUrl: string | null): StyleSpecification {
+  if (tilesUrl) return rasterStyle(palette, tilesUrl);
+  const style: StyleSpecification = {
+    version: 8,
+    sources: {},
+    layers: [{ id: "land", type: "background", paint: { "background-color": palette.land } }],
+  };
+  if (!basemapUrl) return style;
+  const data = new URL(basemapUrl, location.href).href;
+  style.sources["city"] = { type: "geojson", data, attribution: ATTRIBUTION, tolerance: 0.3, maxzoom: 15 };
+  style.layers.push(...ground(palette), ...ROADS.flatMap((road) => roadCasing(road, palette)));
+  style.layers.push(...ROADS.flatMap((road) => roadFill(road, palette)), ...labels(palette));
+  return style;
+}
+
+function rasterStyle(palette: Palette, tilesUrl: string): StyleSpecification {
+  return {
+    version: 8,
+    sources: { tiles: { type: "raster", tiles: [tilesUrl], tileSize: 256, maxzoom: 19, attribution: ATTRIBUTION } },
+    layers: [
+      { id: "land", type: "background", paint: { "background-color": palette.land } },
+      { id: "tiles", type: "raster", source: "tiles", paint: { "raster-fade-duration": 150 } },
+    ],
+  };
+}
+
+function ground(palette: Palette): LayerSpecification[] {
+  const layer = (name: string): ExpressionSpecification => ["==", ["get", "layer"], name];
+  const polygon: ExpressionSpecification = ["==", ["geometry-type"], "Polygon"];
+  const line: ExpressionSpecification = ["==", ["geometry-type"], "LineString"];
+  const fill = (id: string, colour: string, minzoom = 0): LayerSpecification => ({
+    id, type: "fill", source: "city", minzoom, filter: ["all", layer(id), polygon], paint: { "fill-color": colour },
+  });
+  return [
+    fill("landuse", palette.landuse),
+    fill("park", palette.park),
+    fill("water", palette.water),
+    fill("pier", palette.land),
+    fill("building", palette.building, 15),
+    {
+      id: "waterway", type: "line", source: "city", filter: ["all", layer("water"), line],
+      layout: { "line-cap": "round", "line-join": "round" },
+      paint: { "line-color": palette.water, "line-width": byZoom([[10, 1], [14, 2.4], [18, 8]]) },
+    },
+    {
+      id: "rail", type: "line", source: "city", minzoom: 13, filter: ["all", layer("rail"), line],
+      paint: { "line-color": palette.rail, "line-width": 1, "line-dasharray": [4, 3] },
+    },
+  ];
+}
+
+function roadCasing(road: Road, palette: Palette): LayerSpecification[] {
+  return [
+    {
+      id: `${road.id}-case`, type: "line", source: "city", filter: ofClasses(road.classes), minzoom: road.minzoom ?? 12,
+      layout: { "line-cap": "round", "line-join": "round" },
+      paint: { "line-color": palette[road.casing], "line-width": byZoom(road.width.map(([z, px]) => [z, px + 1.4])) },
+    },
+  ];
+}
+
+function roadFill(road: Road, palette: Palette): LayerSpecification[] {
+  return [
+    {
+      id: `${road.id}-fill`, type: "line", source: "city", filter: ofClasses(road.classes), minzoom: road.minzoom ?? 0,
+      layout: { "line-cap": "round", "line-join": "round" },
+      paint: { "line-color": palette[road.colour], "line-width": byZoom(road.width) },
+    },
+  ];
+}
+
+function labels(palette: Palette): LayerSpecification[] {
+  const road = (id: string, classes: string[], minzoom: number, size: number): LayerSpecification => ({
+    id, type: "symbol", source: "city", minzoom, filter: ["all", ofClasses(classes) as ExpressionSpecification, ["has", "name"]],
+    layout: {
+      "symbol-placement": "line", "symbol-spacing": 320, "text-field": ["get", "name"], "text-font": FONTS,
+      "text-size": size, "text-max-angle": 30, "text-padding": 8, "text-letter-spacing": 0.01,
+    },
+    paint: { "text-color": palette.label, "text-halo-color": palette.labelHalo, "text-halo-width": 1.4 },
+  });
+  const area = (id: string, layer: string, colour: string): LayerSpecification => ({
+    id, type: "symbol", source: "city", minzoom: 12,
+    filter: ["all", ["==", ["get", "layer"], layer], ["has", "name"]],
+    layout: { "text-field": ["get", "name"], "text-font": FONTS, "text-size": 11, "text-max-width": 8, "text-padding": 12 },
+    paint: { "text-color": colour, "text-halo-color": palette.labelHalo, "text-halo-width": 1.2 },
+  });
+  return [
+    road("street-name", ["residential", "unclassified", "living_street"], 15, 11),
+    road("tertiary-name", ["tertiary"], 14, 11),
+    road("main-name", ["secondary", "primary", "trunk"], 12.5, 11.5),
+    area("park-name", "park", palette.label),
+    area("water-name", "water", palette.waterLabel),
+    area("place-name", "place", palette.place),
+  ];
+}
+
+function ofClasses(classes: string[]): FilterSpecification {
+  return ["all", ["==", ["get", "layer"], "road"], ["in", ["get", "class"], ["literal", classes]]] as FilterSpecification;
+}
+
+function byZoom(stops: Width): ExpressionSpecification {
+  return ["interpolate", ["exponential", 1.5], ["zoom"], ...stops.flat()] as ExpressionSpecification;
+}

@@ -1,0 +1,95 @@
+/** The words for the contract's states, kinds and reasons: one place to translate. */
+import type { BookingState, Freshness, Phase } from "../api/types.ts";
+
+export const STATE: Record<BookingState, string> = {
+  requested: "Waiting for an answer",
+  accepted: "Accepted",
+  en_route: "On the way",
+  arrived: "At the door",
+  in_service: "In service",
+  completed: "Completed",
+  declined: "Declined",
+  expired: "Expired",
+  cancelled: "Cancelled",
+  no_show: "Nobody home",
+};
+
+export const PHASE: Record<Phase, string> = {
+  waiting: "Not yet on the way",
+  en_route: "On the way",
+  near: "Almost there",
+  arrived: "At the door",
+  ended: "Ended",
+};
+
+export const FRESHNESS: Record<Freshness, string> = {
+  live: "Live",
+  delayed: "Position delayed",
+  lost: "No signal",
+};
+
+const EVENT: Record<string, string> = {
+  "booking.requested": "Requested",
+  "booking.accepted": "Accepted",
+  "booking.declined": "Declined",
+  "booking.expired": "No answer in time",
+  "booking.released": "Given back by the technician",
+  "booking.reassigned": "Given to another technician",
+  "booking.departed": "On the way",
+  "booking.near": "Almost there",
+  "booking.arrived": "At the door",
+  "booking.started": "Work began",
+  "booking.noted": "Note",
+  "booking.extended": "Visit extended",
+  "booking.completed": "Completed",
+  "booking.cancelled": "Cancelled",
+  "booking.no_show": "Nobody home",
+  "booking.rated": "Rated",
+  "booking.overridden": "Changed by dispatch",
+  "payment.authorized": "Payment reserved",
+  "payment.captured": "Payment taken",
+  "payment.refunded": "Payment refunded",
+  "payment.failed": "Payment failed",
+};
+
+const ALERT: Record<string, string> = {
+  late_to_start: "Late to start",
+  predicted_late: "Will be late",
+  stopped: "Stopped on the way",
+  silent: "No signal",
+  off_route: "Off the route",
+  overrun: "Taking longer than planned",
+  credential_expiring: "Licence expiring",
+  unanswered: "Nobody answered",
+};
+
+const NO_CARDS: Record<string, [title: string, text: string]> = {
+  outside_service_area: ["We do not come there yet", "Move the pin, or try another address."],
+  nobody_qualified: ["Nobody with the right licence here", "No technician holds what this service needs at this address."],
+  nobody_free: ["Everyone is busy then", "Choose another time: tomorrow morning is often free."],
+};
+
+export function eventWords(type: string): string {
+  return EVENT[type] ?? sentence(type.split(".").at(-1) ?? type);
+}
+
+export function alertWords(kind: string): string {
+  return ALERT[kind] ?? sentence(kind);
+}
+
+export function noCards(reason: string | null | undefined): [title: string, text: string] {
+  return NO_CARDS[reason ?? ""] ?? ["Nobody found", "Try another time or another address."];
+}
+
+/** `hvac_repair` as "Hvac repair", for a name that the server did not spell out. */
+export function sentence(code: string): string {
+  const words = code.replaceAll("_", " ").replaceAll("-", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** The tone (see `data-tone` in parts.css) of a visit that is in this state and phase. */
+export function toneOf(state: BookingState, phase: Phase | null = null): string {
+  if (state === "en_route") return phase === "near" ? "near" : "en_route";
+  if (["declined", "expired", "cancelled", "no_show"].includes(state)) return "danger";
+  return ["requested", "accepted"].includes(state) ? "waiting" : state;
+}

@@ -1,0 +1,70 @@
+/** Elements in one call. No template language: a page's markup is its functions. */
+
+type Child = Node | string | number | null | undefined | false;
+type Listener<K extends keyof HTMLElementEventMap> = (event: HTMLElementEventMap[K]) => void;
+
+export type Props = {
+  [K in keyof HTMLElementEventMap as `on${K}`]?: Listener<K>;
+} & {
+  [attribute: string]: unknown;
+};
+
+/**
+ * `h("button.primary", { type: "button", onclick }, "Book")`. A name may carry classes; a false or null attribute is
+ * left out; `true` is written as an empty attribute. `style` takes custom properties only (the page's policy forbids
+ * style attributes), as `{ "--share": "40%" }`.
+ */
+export function h<K extends keyof HTMLElementTagNameMap>(
+  name: K | `${K}.${string}`,
+  props: Props | null = null,
+  ...children: (Child | Child[])[]
+): HTMLElementTagNameMap[K] {
+  const [tag, ...classes] = name.split(".");
+  const element = document.createElement(tag as K);
+  if (classes.length) element.className = classes.join(" ");
+  for (const [key, value] of Object.entries(props ?? {})) setProp(element, key, value);
+  element.append(...children.flat().filter(isShown).map(nodeOrText));
+  return element;
+}
+
+/** Puts these children, and nothing else, into the element. */
+export function fill(element: Element, ...children: (Child | Child[])[]): void {
+  element.replaceChildren(...children.flat().filter(isShown).map(nodeOrText));
+}
+
+/** Sets text only when it changed, so that screen readers and layout are left in peace. */
+export function setText(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function setAttr(element: Element, name: string, value: string | null): void {
+  if (value === null) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
+export function byId(id: string): HTMLElement {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`#${id} is missing`);
+  return element;
+}
+
+function setProp(element: HTMLElement, key: string, value: unknown): void {
+  if (value === null || value === undefined || value === false) return;
+  if (key.startsWith("on") && typeof value === "function") {
+    element.addEventListener(key.slice(2), value as EventListener);
+  } else if (key === "style") {
+    for (const [name, text] of Object.entries(value as Record<string, string>)) element.style.setProperty(name, text);
+  } else if (key === "value" && "value" in element) {
+    element.value = String(value);
+  } else {
+    element.setAttribute(key, value === true ? "" : String(value));
+  }
+}
+
+function isShown(child: Child): child is Node | string | number {
+  return child !== null && child !== undefined && child !== false;
+}
+
+function nodeOrText(child: Node | string | number): Node | string {
+  return typeof child === "number" ? String(child) : child;
+}

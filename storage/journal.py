@@ -18,6 +18,7 @@ from storage import (
     matches,
     outbox,
     payments,
+    requests,
     shares,
     technicians,
 )
@@ -39,6 +40,7 @@ WRITERS: tuple[Writer, ...] = (
     outbox.rows,
     jobs.rows,
     idempotency.rows,
+    requests.rows,
 )
 
 

@@ -54,7 +54,7 @@ WHERE t.booking_id = $1 AND t.kind = ANY ($2) AND e.currency = $3 AND a.code <> 
 GROUP BY a.code HAVING sum(e.credit - e.debit) > 0 ORDER BY a.code
 """
 TAKEN = """
-SELECT transaction_id, kind FROM app.ledger_transactions WHERE booking_id = $1 AND kind = ANY ($2) ORDER BY at, transaction_id
+SELECT transaction_id FROM app.ledger_transactions WHERE booking_id = $1 AND kind = ANY ($2) ORDER BY at, transaction_id
 """
 EARNINGS = """
 SELECT a.currency, t.kind, sum(e.credit - e.debit)::bigint AS amount, count(DISTINCT t.booking_id) AS bookings

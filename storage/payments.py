@@ -27,6 +27,7 @@ WHERE intent_id = $1 AND status IN ('pending', 'failed') AND (asked_until IS NUL
 RETURNING {COLUMNS}
 """
 STOP_ASKING = "UPDATE app.payment_intents SET asked_until = NULL WHERE intent_id = $1 AND asked_until = $2"
+SEEN_BEFORE = "SELECT EXISTS (SELECT FROM app.gateway_webhooks WHERE gateway = $1 AND message_id = $2)"
 HELD = f"""
 SELECT {COLUMNS} FROM app.payment_intents
 WHERE booking_id = $1 AND kind IN ('authorize', 'verify') AND status = 'succeeded'
@@ -84,9 +85,9 @@ async def ask(tx: Tx, intent_id: UUID, now: datetime, lease_s: float) -> Payment
     return _intent(record) if record else None
 
 
-async def stop_asking(tx: Tx, intent_id: UUID, until: datetime) -> None:
-    """Give that right back early: the call failed, and somebody may try again."""
-    await tx.execute(STOP_ASKING, intent_id, until)
+async def stop_asking(tx: Tx, intent_id: UUID, now: datetime, lease_s: float) -> None:
+    """Give that right back early, with the same arguments: the call failed, and somebody may try again."""
+    await tx.execute(STOP_ASKING, intent_id, now + timedelta(seconds=lease_s))
 
 
 async def held(tx: Tx, booking_id: UUID) -> PaymentIntent | None:
@@ -98,6 +99,11 @@ async def held(tx: Tx, booking_id: UUID) -> PaymentIntent | None:
 async def of_booking(tx: Tx, booking_id: UUID) -> list[PaymentIntent]:
     """List everything that was asked of a gateway for a booking, oldest first."""
     return [_intent(r) for r in await tx.fetch(OF_BOOKING, booking_id)]
+
+
+async def seen(tx: Tx, gateway: str, message_id: str) -> bool:
+    """Tell whether a gateway's message came before."""
+    return await tx.fetchval(SEEN_BEFORE, gateway, message_id) is True
 
 
 async def first_seen(tx: Tx, gateway: str, message_id: str) -> bool:

@@ -1,0 +1,25 @@
+"""What a job is: a named function that may run more than once, and the way it says "later".
+
+Handlers must be safe to repeat: a worker can die after the work and before the note that it was done.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from domain.context import Context
+from services.stores import Stores
+
+type Run = Callable[[Stores, Mapping[str, Any], Context], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`run` does it; `gave_up`, if given, records that after the last try nobody could."""
+
+    run: Run
+    gave_up: Run | None = None
+
+
+class Later(Exception):
+    """Try again, after the usual delay. The sentence goes into the job's record: ids and codes only."""

@@ -1,0 +1,81 @@
+"""Jobs: enqueued in the caller's transaction, so that a promise and the work it promises are committed together.
+
+pgqueuer's table is the queue; `app.jobs` and `app.job_runs` are the record, since the library forgets what is done.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from domain.context import Context
+from domain.facts import Fact, JobWanted
+from storage.db import Tx
+from storage.rows import Row
+
+RAN = """
+INSERT INTO app.job_runs (job_id, attempt, started_at, ended_at, outcome, error) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+FAILED = """
+SELECT j.job_id, j.name, j.payload, j.correlation_id, j.wanted_at, r.attempt, r.ended_at, r.error
+FROM app.job_runs r JOIN app.jobs j USING (job_id)
+WHERE r.outcome = 'failed' AND ($1::timestamptz IS NULL OR r.ended_at < $1) ORDER BY r.ended_at DESC LIMIT $2
+"""
+DEPTH = """
+SELECT entrypoint AS name, status::text AS status, count(*) AS jobs,
+       extract(epoch FROM now() - min(execute_after))::float8 AS oldest_s
+FROM jobs.pgqueuer GROUP BY entrypoint, status ORDER BY entrypoint, status
+"""
+REQUEUE = """
+UPDATE jobs.pgqueuer
+SET status = 'queued', execute_after = now(), updated = now(), attempts = 0, queue_manager_id = NULL
+WHERE status = 'failed' AND convert_from(payload, 'UTF8')::jsonb ->> 'job_id' = $1
+"""
+FORGET = "DELETE FROM jobs.pgqueuer_log WHERE created < $1"
+
+LOG_KEPT_FOR = timedelta(days=7)
+
+
+def rows(fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]:
+    """Yield a job; its id is the fact's, its story the request's."""
+    if isinstance(fact, JobWanted):
+        yield Row("jobs", {
+            "job_id": event_id, "name": fact.name, "payload": dict(fact.payload), "wanted_at": context.now,
+            "correlation_id": context.correlation_id, "causation_id": context.causation_id,
+            "run_at": fact.run_at or context.now,
+        })  # fmt: skip
+
+
+async def ran(
+    tx: Tx,
+    job_id: UUID,
+    *,
+    attempt: int,
+    started_at: datetime,
+    ended_at: datetime,
+    outcome: str,
+    error: str | None,
+) -> None:
+    """Write down how one try of a job went: done, retried or failed."""
+    await tx.execute(RAN, job_id, attempt, started_at, ended_at, outcome, error)
+
+
+async def failures(tx: Tx, before: datetime | None, limit: int) -> list[asyncpg.Record]:
+    """List jobs that nobody could do, newest first."""
+    return await tx.fetch(FAILED, before, limit)
+
+
+async def depth(tx: Tx) -> list[asyncpg.Record]:
+    """Count what waits, runs or has failed, by name; `oldest_s` is how long the oldest has been due."""
+    return await tx.fetch(DEPTH)
+
+
+async def requeue(tx: Tx, job_id: UUID) -> bool:
+    """Let a failed job run again; False where it is not a failed one."""
+    return await tx.execute(REQUEUE, str(job_id)) != "UPDATE 0"
+
+
+async def forget_old_log(tx: Tx, now: datetime) -> None:
+    """Drop the library's own log lines of more than a week ago; our record of runs stays."""
+    await tx.execute(FORGET, now - LOG_KEPT_FOR)

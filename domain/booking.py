@@ -140,7 +140,7 @@ def evolve(booking: Booking, happened: ev.Happened, at: datetime) -> Booking:
         case ev.Departed() | ev.CameNear() | ev.Arrived() | ev.Started() | ev.Extended() | ev.Noted():
             return _evolve_visit(booking, happened, at)
         case ev.Completed() | ev.Cancelled() | ev.NoShow() | ev.Overridden() | ev.Rated():
-            return _evolve_end(booking, happened)
+            return _evolve_end(booking, happened, at)
         case _:
             return replace(booking, payment_status=_payment_status(happened))
 
@@ -185,7 +185,7 @@ def _evolve_visit(booking: Booking, happened: ev.Happened, at: datetime) -> Book
             return booking
 
 
-def _evolve_end(booking: Booking, happened: ev.Happened) -> Booking:
+def _evolve_end(booking: Booking, happened: ev.Happened, at: datetime) -> Booking:
     over = replace(booking, deadline_at=None, gps_session_id=None)
     match happened:
         case ev.Completed():
@@ -195,7 +195,8 @@ def _evolve_end(booking: Booking, happened: ev.Happened) -> Booking:
         case ev.NoShow(fee_amount=fee):
             return replace(over, state=State.NO_SHOW, fee_amount=fee)
         case ev.Overridden(to_state=to):
-            return replace(over, state=State(to))
+            arrived_at = at if to == State.ARRIVED else booking.arrived_at
+            return replace(over, state=State(to), arrived_at=arrived_at)
         case _:
             return replace(booking, rated=True)
 

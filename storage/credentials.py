@@ -20,9 +20,10 @@ c.credential_id, c.technician_id, c.credential_type, c.jurisdiction, c.number, c
 c.status, c.verified_on, c.verified_how, c.next_check_on, c.submitted_at, c.upload_id
 """
 OF_TECHNICIAN = (
-    f"SELECT {_COLUMNS} FROM app.credentials c WHERE c.technician_id = $1 ORDER BY c.credential_id"  # noqa: S608
+    f"SELECT {_COLUMNS} FROM app.credentials c WHERE c.technician_id = $1 ORDER BY c.credential_id"
 )
-LOCK = f"SELECT {_COLUMNS} FROM app.credentials c WHERE c.credential_id = $1 FOR UPDATE"  # noqa: S608
+GET = f"SELECT {_COLUMNS} FROM app.credentials c WHERE c.credential_id = $1"
+LOCK = f"SELECT {_COLUMNS} FROM app.credentials c WHERE c.credential_id = $1 FOR UPDATE"
 LIST = f"""
 SELECT {_COLUMNS}, p.display_name
 FROM app.credentials c JOIN app.people p ON p.person_id = c.technician_id
@@ -31,7 +32,7 @@ WHERE ($1::text IS NULL OR c.status = $1)
   AND ($4::date IS NULL OR c.expires_on < $4)
   AND ($5::timestamptz IS NULL OR (c.submitted_at, c.credential_id) < ($5, $6::uuid))
 ORDER BY c.submitted_at DESC, c.credential_id DESC LIMIT $7
-"""  # noqa: S608 - columns are the constant above
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,12 @@ def _day(text: str | None) -> date | None:
 async def of_technician(tx: Tx, technician_id: UUID) -> list[Credential]:
     """List everything that a technician ever submitted."""
     return [from_record(record) for record in await tx.fetch(OF_TECHNICIAN, technician_id)]
+
+
+async def get(tx: Tx, credential_id: UUID) -> Credential | None:
+    """Read one credential."""
+    record = await tx.fetchrow(GET, credential_id)
+    return from_record(record) if record else None
 
 
 async def lock(tx: Tx, credential_id: UUID) -> Credential | None:

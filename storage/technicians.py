@@ -29,11 +29,13 @@ t.time_zone, t.photo_url, t.availability, t.member_since, t.rating_sum, t.rating
 GET = f"""
 SELECT {_COLUMNS} FROM app.technicians t JOIN app.people p ON p.person_id = t.technician_id
 WHERE t.technician_id = $1 AND p.erased_at IS NULL
-"""  # noqa: S608 - columns are the constant above
+"""
 LOCK = GET + "FOR UPDATE OF t"
 # A busy city offers far more than a page of cards: the nearest 500 are considered, and all of them are kept.
 AROUND = f"""
-SELECT {_COLUMNS}, held.credentials, taken.begins, taken.ends
+SELECT {_COLUMNS}, held.credentials, taken.begins, taken.ends,
+       EXISTS (SELECT 1 FROM app.bookings b WHERE b.technician_id = t.technician_id
+               AND b.state IN ('en_route', 'arrived', 'in_service')) AS engaged
 FROM app.technicians t JOIN app.people p ON p.person_id = t.technician_id
 LEFT JOIN LATERAL (SELECT jsonb_agg(to_jsonb(c)) AS credentials FROM app.credentials c
                    WHERE c.technician_id = t.technician_id) held ON true
@@ -47,7 +49,7 @@ WHERE t.services @> ARRAY[$1] AND p.erased_at IS NULL
 ORDER BY power(t.home_lat - $2::float8, 2) + power((t.home_lon - $3::float8) * $4::float8 / $5::float8, 2),
          t.technician_id
 LIMIT 500
-"""  # noqa: S608 - columns are the constant above
+"""
 BECOME_TECHNICIAN = "UPDATE app.people SET role = 'technician' WHERE person_id = $1 AND role = 'customer'"
 
 
@@ -56,11 +58,12 @@ type Place = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Nearby:
-    """A technician around a place, with all credentials and the time already taken."""
+    """A technician around a place, with all credentials and the time already taken; `engaged`: on a visit or a way."""
 
     technician: Technician
     credentials: tuple[Credential, ...]
     taken: tuple[Span, ...]
+    engaged: bool
 
 
 def rows(fact: Fact, _event_id: UUID, _context: Context) -> Iterator[Row]:
@@ -140,6 +143,7 @@ async def around(tx: Tx, service: str, place: Place, reach: Place, busy: Span, n
             technician(record),
             tuple(credentials.from_document(each) for each in record["credentials"] or ()),
             tuple(zip(record["begins"] or (), record["ends"] or (), strict=True)),
+            record["engaged"],
         )
         for record in found
     ]

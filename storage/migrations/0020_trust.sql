@@ -65,3 +65,4 @@ $$;
 
 -- Discovery looks around a place before it looks at anybody's rules.
 CREATE INDEX technicians_home ON app.technicians (home_lat, home_lon);
+CREATE INDEX bookings_engaged ON app.bookings (technician_id) WHERE state IN ('en_route', 'arrived', 'in_service');

@@ -33,6 +33,8 @@ def encode(document: Any) -> str:
 def _default(value: object) -> Any:
     if isinstance(value, bytes):
         return "\\x" + value.hex()
+    if isinstance(value, UUID):  # asyncpg's own subclass, which orjson does not take for a UUID
+        return str(value)
     if isinstance(value, (tuple, set, frozenset)):
         return list(value)
     raise TypeError(f"{type(value).__name__} is not JSON-ready")

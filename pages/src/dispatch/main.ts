@@ -150,8 +150,7 @@ function run(root: HTMLElement, config: Config, session: Session): void {
 
 async function activeBookings(api: Api, config: Config): Promise<Booking[]> {
   if (config.paths.includes("/v1/dispatch/active")) return api.list<Booking>("/dispatch/active");
-  const lists = await Promise.all(ACTIVE.map((state) => api.list<Booking>(`/bookings?state=${state}`)));
-  return lists.flat();
+  return api.list<Booking>(`/bookings?state=${ACTIVE.join(",")}`);
 }
 
 start().catch((error: unknown) => ready(byId("app"), h("main.sign-in", null, errorBox(error))));

@@ -2,7 +2,6 @@
  * The map of every page: flat, north up, the city's own streets, drawn in the reader's colour scheme. It has two states
  * beside the good one: no WebGL (the page goes on without a map and says so) and a basemap that did not load.
  */
-import "maplibre-gl/dist/maplibre-gl.css";
 import { AttributionControl, Map as Engine, NavigationControl, setWorkerCount, setWorkerUrl, type LngLatBoundsLike } from "maplibre-gl";
 import type { Config } from "../api/config.ts";
 import type { Place } from "../api/types.ts";

@@ -55,10 +55,10 @@ const EVENT: Record<string, string> = {
 const ALERT: Record<string, string> = {
   late_to_start: "Late to start",
   predicted_late: "Will be late",
-  stopped: "Stopped on the way",
+  stopped: "Standing still",
   silent: "No signal",
   off_route: "Off the route",
-  overrun: "Taking longer than planned",
+  overrun: "Overrunning",
   credential_expiring: "Licence expiring",
   unanswered: "Nobody answered",
 };

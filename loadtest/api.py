@@ -20,6 +20,7 @@ from loadtest.shapes import Account, Booking, Json, Match, Technician
 
 ATTEMPTS = 5
 REFRESH_MARGIN_S = 60.0
+FIRST_BACKOFF_S = 0.4
 MAX_BACKOFF_S = 20.0
 TIMEOUT = aiohttp.ClientTimeout(total=20, connect=5)
 
@@ -66,6 +67,7 @@ class Api:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.account = account
+        self.first_backoff_s = FIRST_BACKOFF_S
         self._at = at
         self._rng = rng
         self._clock = clock
@@ -217,7 +219,7 @@ class Api:
         self._margin_s = min(REFRESH_MARGIN_S, lifetime_s / 3)
 
     async def _back_off(self, attempt: int, after_s: float | None) -> None:
-        wait_s = after_s if after_s is not None else 0.4 * 2**attempt
+        wait_s = after_s if after_s is not None else self.first_backoff_s * 2**attempt
         await asyncio.sleep(min(MAX_BACKOFF_S, wait_s) * self._rng.uniform(1.0, 1.4))
 
 

@@ -49,6 +49,7 @@ class CityPlan:
 
     password: str
     technicians: int = 40
+    first: int = 1  # number of the first account of each kind
     customers: int = 40
     speed: float = 1.0
     roads: Path | None = None
@@ -145,9 +146,12 @@ class City:
         }
 
     def _main(self, legs: Legs) -> District:
-        numbers = range(1, self._plan.technicians + 1)
-        lives = [self._life(f"tech-{n:03d}", legs, eager=2 if n <= EAGER_CREW else 0) for n in numbers]
-        customers = [self._api(f"cust-{n:03d}") for n in range(1, self._plan.customers + 1)]
+        plan = self._plan
+        lives = [
+            self._life(f"tech-{plan.first + i:03d}", legs, eager=2 if i < EAGER_CREW else 0)
+            for i in range(plan.technicians)
+        ]
+        customers = [self._api(f"cust-{plan.first + i:03d}") for i in range(plan.customers)]
         return District("city", lives, customers)
 
     def _traced(self, folder: Path, streets: Legs) -> list[District]:

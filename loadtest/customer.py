@@ -8,7 +8,7 @@ so that one story can be read by it. A visit is bounded in time; what is still o
 import asyncio
 import random
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loadtest.api import Api, ApiError, Server, Unreachable, new_correlation_id
 from loadtest.feed import Feed
@@ -269,7 +269,11 @@ class Visit:
             return
         try:
             self._learn(await self._api.booking(self.booking.booking_id))
-        except (ApiError, Unreachable) as error:
+        except ApiError as error:
+            self._tally.error("look", error)
+            if error.status == 404:  # a server that started over: nothing is left to wait for
+                self._learn(replace(self.booking, state="expired"))
+        except Unreachable as error:
             self._tally.error("look", error)
 
     async def _connected(self) -> None:

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 
-from rest import auth, bookings, health, me, shares
+from rest import auth, bookings, catalogue, credentials, discovery, health, me, shares, technicians
 from rest.registry import Route, Routes
 
 API: tuple[Routes, ...] = (
     auth.ROUTES,
     me.ROUTES,
+    catalogue.ROUTES,
+    discovery.ROUTES,
     bookings.ROUTES,
     shares.ROUTES,
+    technicians.ROUTES,
+    credentials.ROUTES,
     health.ROUTES,
 )
 

@@ -34,7 +34,7 @@ async def services(stores: Stores) -> Answer:
         }
         for each in found
     ]
-    return Reply(200, {"items": items})
+    return Reply(200, {"items": items, "next_cursor": None})
 
 
 async def experiences(stores: Stores) -> Answer:
@@ -42,7 +42,7 @@ async def experiences(stores: Stores) -> Answer:
     async with stores.db.reading() as tx:
         found = await catalogue.experiences(tx)
     items = [{"experience": e.experience, "name": e.name, "description": e.description} for e in found]
-    return Reply(200, {"items": items})
+    return Reply(200, {"items": items, "next_cursor": None})
 
 
 async def service_areas(stores: Stores) -> Answer:
@@ -67,7 +67,7 @@ async def geocode(stores: Stores, query: str, limit: int) -> Answer:
         }
         for a in found
     ]
-    return Reply(200, {"items": items})
+    return Reply(200, {"items": items, "next_cursor": None})
 
 
 async def area_at(tx: Tx, lat: float, lon: float) -> Area | None:

@@ -1,7 +1,7 @@
 """Asking the payment gateway, and turning its answers into facts: each once, whoever brings the answer first.
 
 No call is made inside a transaction. An intent is committed, one job at a time may ask for it, and the answer, from a
-call or a webhook, is settled under the booking's lock, where an intent that already succeeded changes nothing. So twenty
+call or a webhook, is settled under the booking's lock, where an intent that already succeeded changes nothing: twenty
 jobs and two webhooks for one capture make one event, one ledger transaction and one movement of money.
 """
 

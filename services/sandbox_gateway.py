@@ -118,7 +118,7 @@ class SandboxGateway:
         body = orjson.dumps(
             {
                 "type": f"payment.{message.answer.status}",
-                "intent_id": message.intent_id,
+                "intent_id": str(message.intent_id),
                 "ref": message.answer.ref,
                 "reason": message.answer.reason,
             }

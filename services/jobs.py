@@ -1,0 +1,173 @@
+"""The worker: takes jobs from PostgreSQL through pgqueuer, one process beside another, and writes down each try.
+
+A job that fails is tried again with exponential backoff and full jitter, `MAX_ATTEMPTS` times (about five hours), then
+held as failed, where `doorstep doctor` and `/system` see it and a person may let it run again. A worker that dies
+leaves its jobs to the others once its heartbeat is late, so handlers may run twice.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+import structlog
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.adapters.persistence.qb import (
+    DBSettings,
+    QueryBuilderEnvironment,
+    QueryQueueBuilder,
+    QuerySchedulerBuilder,
+)
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.executors import AbstractEntrypointExecutor, EntrypointExecutorParameters
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import RetryRequested
+from pgqueuer.domain.models import Context as QueueContext
+from pgqueuer.domain.models import Job as QueuedJob
+
+from domain.context import SYSTEM, Context
+from services import payments
+from services.job import Job, Later
+from services.stores import Stores
+from storage import jobs
+from storage.db import Database
+
+log = structlog.get_logger(__name__)
+
+JOBS: Mapping[str, Job] = {
+    "capture_payment": Job(payments.ask_gateway, payments.give_up),
+    "void_payment": Job(payments.ask_gateway, payments.give_up),
+    "refund_payment": Job(payments.ask_gateway, payments.give_up),
+    "abandon_authorization": Job(payments.abandon_authorization),
+}
+
+MAX_ATTEMPTS = 24
+FIRST_DELAY_S = 1.0
+LONGEST_DELAY_S = 900.0
+BATCH = 10
+AT_ONCE = 20  # jobs of one process; more wait in the table
+POLL_S = 5.0  # NOTIFY wakes the worker; this is the guarantee
+HEARTBEAT_S = 30.0
+TIDY_EVERY_S = 3600.0
+
+SETTINGS = DBSettings(db_schema="jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    job_id: UUID
+    payload: Mapping[str, Any]
+    context: Context
+
+
+class _Executor(AbstractEntrypointExecutor):
+    """Runs one kind of job in our terms: a context of the system, a record of each try, delays that grow."""
+
+    def __init__(self, name: str, job: Job, stores: Stores) -> None:
+        super().__init__(EntrypointExecutorParameters(concurrency_limit=0, func=_nothing, on_failure="hold"))
+        self._name, self._job, self._stores = name, job, stores
+
+    async def execute(self, job: QueuedJob, context: QueueContext) -> None:  # noqa: ARG002 - the library's signature
+        wanted = _read(job)
+        started_at, attempt = datetime.now(UTC), job.attempts + 1
+        try:
+            await self._job.run(self._stores, wanted.payload, wanted.context)
+        except Exception as error:
+            last = attempt >= MAX_ATTEMPTS
+            if last and self._job.gave_up is not None:
+                await self._job.gave_up(self._stores, wanted.payload, wanted.context)
+            said = str(error) if isinstance(error, Later) else type(error).__name__
+            await self._note(wanted, attempt, started_at, "failed" if last else "retried", said)
+            told = log.error if last else log.warning
+            told("job_failed" if last else "job_retried", job=self._name, job_id=str(wanted.job_id), attempt=attempt,
+                 correlation_id=wanted.context.correlation_id, reason=said,
+                 exc_info=None if isinstance(error, Later) else error)  # fmt: skip
+            if last:
+                raise
+            raise RetryRequested(delay=delay(attempt), reason=said) from error
+        await self._note(wanted, attempt, started_at, "done", None)
+
+    async def _note(
+        self, wanted: _Wanted, attempt: int, started_at: datetime, outcome: str, error: str | None
+    ) -> None:
+        async with self._stores.db.transaction() as tx:
+            await jobs.ran(tx, wanted.job_id, attempt=attempt, started_at=started_at, ended_at=datetime.now(UTC),
+                           outcome=outcome, error=error)  # fmt: skip
+
+
+def delay(attempt: int) -> timedelta:
+    """Return how long to wait after a failed try: full jitter under a doubling bound, seconds."""
+    bound = min(FIRST_DELAY_S * 2 ** (attempt - 1), LONGEST_DELAY_S)
+    return timedelta(seconds=random.uniform(bound / 2, bound))  # noqa: S311 - jitter, no secret
+
+
+async def work(stores: Stores, stop: asyncio.Event, wanted: Mapping[str, Job] = JOBS) -> None:
+    """Run jobs until `stop`, then finish what was begun. Raises when the database goes away: start it again."""
+    async with _queue(stores.db) as manager:
+        for name, job in wanted.items():
+            manager.register_executor(name, _Executor(name, job, stores))
+        async with asyncio.TaskGroup() as group:
+            ending = group.create_task(_end_with(stop, manager))
+            tidying = group.create_task(_tidy(stores))
+            try:
+                await manager.run(
+                    dequeue_timeout=timedelta(seconds=POLL_S),
+                    batch_size=BATCH,
+                    max_concurrent_tasks=AT_ONCE,
+                    shutdown_on_listener_failure=True,
+                    heartbeat_timeout=timedelta(seconds=HEARTBEAT_S),
+                    log_aggregation_interval=timedelta(0),
+                )
+            finally:
+                ending.cancel()
+                tidying.cancel()
+
+
+@asynccontextmanager
+async def _queue(db: Database) -> AsyncIterator[QueueManager]:
+    """A connection of the worker's own: a pooled one is unsuited to LISTEN, and the library binds JSON as text."""
+    connection = await asyncpg.connect(
+        db.url,
+        command_timeout=15,
+        server_settings={"role": db.role, "application_name": "doorstep jobs", "timezone": "UTC"},
+    )
+    try:
+        yield QueueManager(
+            Queries(
+                AsyncpgDriver(connection),
+                qbe=QueryBuilderEnvironment(SETTINGS),
+                qbq=QueryQueueBuilder(SETTINGS),
+                qbs=QuerySchedulerBuilder(SETTINGS),
+            ),
+            channel=SETTINGS.channel,
+        )
+    finally:
+        await connection.close(timeout=5)
+
+
+async def _end_with(stop: asyncio.Event, manager: QueueManager) -> None:
+    await stop.wait()
+    manager.shutdown.set()
+
+
+async def _tidy(stores: Stores) -> None:
+    while True:
+        async with stores.db.transaction() as tx:
+            await jobs.forget_old_log(tx, datetime.now(UTC))
+        await asyncio.sleep(TIDY_EVERY_S)
+
+
+async def _nothing(job: QueuedJob) -> None:
+    """Stand where the library wants a function; `_Executor.execute` is what runs."""
+
+
+def _read(job: QueuedJob) -> _Wanted:
+    row = orjson.loads(job.payload or b"{}")
+    context = Context(SYSTEM, datetime.now(UTC), row["correlation_id"], causation_id=UUID(row["job_id"]))
+    return _Wanted(UUID(row["job_id"]), row["payload"], context)

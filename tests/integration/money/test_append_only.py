@@ -1,0 +1,123 @@
+"""What is history cannot be edited: by privilege for those who serve, by trigger for everybody else."""
+
+import asyncpg
+import pytest
+
+from domain.ledger import Entry, LedgerPosted
+from storage.ids import new_id
+from tests.integration.money.conftest import World
+
+KEPT = """
+SELECT format('%I.%I', n.nspname, c.relname) AS name
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE t.tgname = 'refuse_row_change' ORDER BY 1
+"""
+EXPECTED = {
+    "app.booking_events", "app.booking_notes", "app.job_runs", "app.jobs", "app.ledger_entries",
+    "app.ledger_transactions", "app.match_candidates", "app.matches", "app.requests", "app.requirement_sets",
+    "audit.events", "audit.seals",
+}  # fmt: skip
+MAY = """
+SELECT privilege FROM unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER', 'REFERENCES']) AS privilege
+WHERE has_table_privilege('doorstep_app', $1, privilege)
+"""
+OWNED = "SELECT count(*) FROM pg_class WHERE relowner IN (SELECT oid FROM pg_roles WHERE rolname LIKE 'doorstep\\_%' AND NOT rolsuper)"
+
+
+async def test_the_serving_role_cannot_edit_history(world: World) -> None:
+    """For each append-only table of the catalogue: no UPDATE, DELETE or TRUNCATE, by privilege and in fact."""
+    tables = {r["name"] for r in await world.owner.fetch(KEPT)}
+    assert tables >= EXPECTED
+    for table in sorted(tables):
+        assert [r["privilege"] for r in await world.owner.fetch(MAY, table)] == []
+        column = await world.one(
+            "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum = 1", table
+        )
+        for statement in (
+            f"UPDATE {table} SET {column} = {column}",
+            f"DELETE FROM {table}",
+            f"TRUNCATE {table}",
+        ):
+            async with world.stores.db.reading() as tx:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await tx.execute(statement)
+
+
+async def test_even_the_owner_is_refused(world: World) -> None:
+    """The owner's UPDATE of a row, and TRUNCATE of any of them, hit the trigger."""
+    await world.held()
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await world.owner.execute("UPDATE app.booking_events SET seq = seq + 1")
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await world.owner.execute("DELETE FROM app.booking_events")
+    for row in await world.owner.fetch(KEPT):
+        with pytest.raises(asyncpg.RestrictViolationError):
+            await world.owner.execute(f"TRUNCATE {row['name']} CASCADE")
+
+
+async def test_serving_roles_own_nothing(world: World) -> None:
+    """No table, sequence or index belongs to a role that serves."""
+    assert await world.one(OWNED) == 0
+
+
+def _entries(debit: int, credit: int) -> tuple[Entry, ...]:
+    return Entry("customer_funds", "USD", debit=debit), Entry("platform_revenue", "USD", credit=credit)
+
+
+async def test_an_unbalanced_transaction_does_not_commit(world: World) -> None:
+    """What the domain cannot even build, SQL by hand cannot commit."""
+    with pytest.raises(ValueError, match="balance"):
+        LedgerPosted(new_id(), "adjustment", None, _entries(5, 4))
+    await world.record(LedgerPosted(new_id(), "adjustment", None, _entries(5, 5)))
+    account = await world.one("SELECT account_id FROM app.accounts WHERE code = 'customer_funds'")
+    with pytest.raises(asyncpg.CheckViolationError, match="does not balance"):
+        async with world.stores.db.transaction() as tx:
+            opened = new_id()
+            await tx.execute(
+                "INSERT INTO app.ledger_transactions (transaction_id, kind, correlation_id, at) VALUES ($1, 'x', 'y', now())",
+                opened,
+            )
+            await tx.execute(
+                "INSERT INTO app.ledger_entries (transaction_id, account_id, currency, debit) VALUES ($1, $2, 'USD', 1)",
+                opened, account,
+            )  # fmt: skip
+
+
+async def test_a_transaction_is_closed_by_its_commit(world: World) -> None:
+    """Nobody appends to an old transaction, not even a balanced pair."""
+    old = new_id()
+    await world.record(LedgerPosted(old, "adjustment", None, _entries(5, 5)))
+    account = await world.one("SELECT account_id FROM app.accounts WHERE code = 'customer_funds'")
+    with pytest.raises(asyncpg.CheckViolationError, match="is closed"):
+        async with world.stores.db.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO app.ledger_entries (transaction_id, account_id, currency, debit, credit) "
+                "VALUES ($1, $2, 'USD', 3, 0), ($1, $2, 'USD', 0, 3)", old, account,
+            )  # fmt: skip
+
+
+async def test_an_entry_speaks_the_currency_of_its_account(world: World) -> None:
+    """Yen do not go into an account of dollars."""
+    await world.record(LedgerPosted(new_id(), "adjustment", None, _entries(5, 5)))
+    account = await world.one("SELECT account_id FROM app.accounts WHERE code = 'customer_funds'")
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        async with world.stores.db.transaction() as tx:
+            opened = new_id()
+            await tx.execute(
+                "INSERT INTO app.ledger_transactions (transaction_id, kind, correlation_id, at) VALUES ($1, 'x', 'y', now())",
+                opened,
+            )
+            await tx.execute(
+                "INSERT INTO app.ledger_entries (transaction_id, account_id, currency, debit, credit) "
+                "VALUES ($1, $2, 'JPY', 3, 0), ($1, $2, 'JPY', 0, 3)", opened, account,
+            )  # fmt: skip
+
+
+async def test_a_transaction_is_reversed_once(world: World) -> None:
+    """The second reversal of the same transaction is refused."""
+    first = new_id()
+    await world.record(LedgerPosted(first, "adjustment", None, _entries(5, 5)))
+    back = Entry("customer_funds", "USD", credit=5), Entry("platform_revenue", "USD", debit=5)
+    await world.record(LedgerPosted(new_id(), "adjustment", None, back, reverses=first))
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await world.record(LedgerPosted(new_id(), "adjustment", None, back, reverses=first))

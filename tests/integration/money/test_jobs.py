@@ -1,0 +1,146 @@
+"""Jobs against a real database: committed with their cause, run once each by many workers, tried again, held at last."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from domain.context import Context
+from domain.facts import JobWanted
+from domain.payments import collect
+from services import jobs as worker
+from services.job import Job, Later
+from services.stores import Stores
+from storage import jobs
+from storage.ids import new_id
+from tests.integration.money.conftest import World
+
+
+async def until(
+    world: World, sql: str, expected: object, *, stop: asyncio.Event, timeout_s: float = 20.0
+) -> None:
+    """Wait until a query gives what is expected, then stop the workers."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while await world.one(sql) != expected:
+                await asyncio.sleep(0.02)
+    finally:
+        stop.set()
+
+
+async def test_the_tables_survive_a_crash(world: World) -> None:
+    """Every table of the job library is LOGGED."""
+    kinds = await world.owner.fetch(
+        "SELECT relname, relpersistence::text AS kept FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = 'jobs' AND relkind = 'r'"
+    )
+    assert len(kinds) == 4
+    assert {r["kept"] for r in kinds} == {"p"}
+
+
+async def test_a_job_of_a_rolled_back_transaction_never_was(world: World) -> None:
+    """The promise and the work it promises are committed together, or neither is."""
+    _, held = await world.held()
+    capture = collect(held, new_id(), 1)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await world.record(JobWanted("anything", {}), *capture, *capture)
+    assert await world.one("SELECT count(*) FROM jobs.pgqueuer") == 0
+    assert await world.one("SELECT count(*) FROM app.jobs") == 0
+
+
+async def test_three_workers_run_each_job_once(world: World) -> None:
+    """Sixty jobs, three workers: each job runs once, in its own story."""
+    seen: Counter[tuple[int, str]] = Counter()
+
+    async def count(_: Stores, payload: Mapping[str, Any], context: Context) -> None:
+        seen[payload["n"], context.correlation_id] += 1
+
+    for n in range(60):
+        await world.record(JobWanted("count", {"n": n}), story=f"story-{n:04}")
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(worker.work(world.stores, stop, {"count": Job(count)}))
+        await until(world, "SELECT count(*) FROM app.job_runs WHERE outcome = 'done'", 60, stop=stop)
+    assert seen == Counter({(n, f"story-{n:04}"): 1 for n in range(60)})
+
+
+async def test_a_failing_job_is_tried_again_and_held_at_last(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Later and errors are tried again; after the last try it is given up, visible, and can be let run again."""
+    monkeypatch.setattr(worker, "MAX_ATTEMPTS", 3)
+    monkeypatch.setattr(worker, "delay", lambda _: timedelta(seconds=0.01))
+    tries: list[str] = []
+    gave_up: list[str] = []
+
+    async def fail(_: Stores, payload: Mapping[str, Any], context: Context) -> None:
+        tries.append(context.correlation_id)
+        if len(tries) == 1:
+            raise Later("the world was not ready")
+        if len(tries) < 4:
+            raise ValueError("customer@example.org")
+
+    async def give_up(_: Stores, payload: Mapping[str, Any], context: Context) -> None:
+        gave_up.append(payload["what"])
+
+    await world.record(JobWanted("fail", {"what": "this"}))
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.work(world.stores, stop, {"fail": Job(fail, give_up)}))
+        await until(world, "SELECT count(*) FROM jobs.pgqueuer WHERE status = 'failed'", 1, stop=stop)
+    assert gave_up == ["this"]
+    async with world.stores.db.transaction() as tx:
+        (failed,) = await jobs.failures(tx, None, 10)
+        assert (failed["name"], failed["attempt"], failed["error"]) == ("fail", 3, "ValueError")
+        assert [(r["name"], r["status"]) for r in await jobs.depth(tx)] == [("fail", "failed")]
+        assert await jobs.requeue(tx, failed["job_id"])
+    again = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.work(world.stores, again, {"fail": Job(fail, give_up)}))
+        await until(world, "SELECT count(*) FROM app.job_runs WHERE outcome = 'done'", 1, stop=again)
+    outcomes = await world.one("SELECT array_agg(outcome ORDER BY run_id) FROM app.job_runs")
+    assert outcomes == ["retried", "retried", "failed", "done"]
+
+
+async def test_a_capture_goes_through_the_queue(world: World) -> None:
+    """From the committed intent to `payment.captured`, by the worker alone, though the first answer is lost."""
+    booking, held = await world.held("sandbox_lost_answer")
+    await world.record(*collect(held, new_id(), booking.price.total), story="story-of-a-visit")
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.work(world.stores, stop))
+        await until(world, "SELECT count(*) FROM app.ledger_transactions", 1, stop=stop)
+    event = await world.owner.fetchrow(
+        "SELECT correlation_id, causation_id, actor_role FROM app.booking_events WHERE type = 'payment.captured'"
+    )
+    assert event is not None
+    assert event["correlation_id"] == "story-of-a-visit"
+    assert event["causation_id"] == await world.one(
+        "SELECT job_id FROM app.jobs WHERE name = 'capture_payment'"
+    )
+
+
+async def test_a_worker_ends_when_its_connection_dies(world: World) -> None:
+    """A lost connection is an error that the supervisor sees, not a worker that hears nothing for ever."""
+    stop = asyncio.Event()
+    task = asyncio.ensure_future(worker.work(world.stores, stop, {"never": Job(_never)}))
+    try:
+        async with asyncio.timeout(15):
+            while not await world.one(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'doorstep jobs'"
+            ):
+                await asyncio.sleep(0.05)
+            with pytest.raises(BaseExceptionGroup):
+                await task
+    finally:
+        stop.set()
+        task.cancel()
+
+
+async def _never(_: Stores, payload: Mapping[str, Any], context: Context) -> None:
+    raise AssertionError

@@ -19,7 +19,7 @@ _UNKNOWN_SIGMA_M = 8.0
 _LEAST_SIGMA_M = 4.0
 _MOST_SIGMA_M = 1500.0
 _FIRST_SPEED_SIGMA_MPS = 12.0
-_SURPRISE = 2.5  # standard deviations beyond which a fix is trusted less
+_SURPRISE = 3.5  # standard deviations beyond which a fix is trusted less
 _PATIENCE = 3  # surprises in a row
 _SPEED_SIGMA_MPS = 1.5
 

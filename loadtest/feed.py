@@ -53,7 +53,7 @@ class Feed:
             self.doubled += 1
             return
         self._seen[event.event_id] = None
-        if len(self._seen) > 2_000:
+        if len(self._seen) > 400:
             self._seen.popitem(last=False)
         self.heard += 1
         self._on_event(event)

@@ -5,6 +5,7 @@ Every failure that a person can cause or mend (disk, permission, another demo) h
 """
 
 import errno
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -37,7 +38,7 @@ def disk_full(folder: Path) -> EmbeddedPostgresError:
 
 def from_os_error(error: OSError, folder: Path) -> EmbeddedPostgresError:
     """The sentence for a failure of the file system at `folder`."""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT} or os.strerror(errno.ENOSPC) in str(error):
         return disk_full(folder)
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         where = error.filename or folder

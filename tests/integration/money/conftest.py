@@ -30,7 +30,8 @@ from tests.conftest import Database
 
 PEOPLE = """
 INSERT INTO app.people (person_id, email, display_name, role) VALUES
-    ($1, 'c@example.org', 'C', 'customer'), ($2, 't@example.org', 'T', 'technician'), ($3, 'f@example.org', 'F', 'finance')
+    ($1, 'c@example.org', 'C', 'customer'), ($2, 't@example.org', 'T', 'technician'),
+    ($3, 'f@example.org', 'F', 'finance')
 """
 CATALOGUE = """
 INSERT INTO app.jurisdictions (code, name, level) VALUES ('US-MD', 'Maryland', 'state');
@@ -70,7 +71,7 @@ class World:
     async def held(
         self, method: str = "sandbox_ok", *, kind: Kind = Kind.AUTHORIZE, price: Price | None = None
     ) -> tuple[Booking, PaymentIntent]:
-        """A booking whose payment was authorised (or verified) as `services.booking_request` does it, then completed."""
+        """A completed booking whose payment was authorised (or verified) as `services.booking_request` does it."""
         now = datetime.now(UTC)
         price = price or Price(4000, 500, 270, 4770, "USD", 600)
         blank = Booking(
@@ -108,7 +109,7 @@ class World:
         off = await self.one(
             "SELECT count(*) FROM (SELECT FROM app.ledger_entries GROUP BY currency HAVING sum(debit) <> sum(credit)) x"
         )
-        return off == 0
+        return bool(off == 0)
 
 
 @pytest.fixture

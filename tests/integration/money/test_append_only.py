@@ -1,5 +1,7 @@
 """What is history cannot be edited: by privilege for those who serve, by trigger for everybody else."""
 
+from uuid import UUID
+
 import asyncpg
 import pytest
 
@@ -21,7 +23,17 @@ MAY = """
 SELECT privilege FROM unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER', 'REFERENCES']) AS privilege
 WHERE has_table_privilege('doorstep_app', $1, privilege)
 """
-OWNED = "SELECT count(*) FROM pg_class WHERE relowner IN (SELECT oid FROM pg_roles WHERE rolname LIKE 'doorstep\\_%' AND NOT rolsuper)"
+OWNED = """
+SELECT count(*) FROM pg_class
+WHERE relowner IN (SELECT oid FROM pg_roles WHERE rolname LIKE 'doorstep\\_%' AND NOT rolsuper)
+"""
+OPEN = """
+INSERT INTO app.ledger_transactions (transaction_id, kind, correlation_id, at)
+VALUES ($1, 'adjustment', 'by hand', now())
+"""
+ENTRY = """
+INSERT INTO app.ledger_entries (transaction_id, account_id, currency, debit, credit) VALUES ($1, $2, $3, $4, $5)
+"""
 
 
 async def test_the_serving_role_cannot_edit_history(world: World) -> None:
@@ -33,11 +45,8 @@ async def test_the_serving_role_cannot_edit_history(world: World) -> None:
         column = await world.one(
             "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum = 1", table
         )
-        for statement in (
-            f"UPDATE {table} SET {column} = {column}",
-            f"DELETE FROM {table}",
-            f"TRUNCATE {table}",
-        ):
+        edits = ("UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0}")
+        for statement in (edit.format(table, column) for edit in edits):
             async with world.stores.db.reading() as tx:
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await tx.execute(statement)
@@ -64,53 +73,40 @@ def _entries(debit: int, credit: int) -> tuple[Entry, ...]:
     return Entry("customer_funds", "USD", debit=debit), Entry("platform_revenue", "USD", credit=credit)
 
 
+async def _by_hand(world: World, *entries: tuple[str, int, int], to: UUID | None = None) -> None:
+    """Write entries (currency, debit, credit) into the first account with plain SQL, as the serving role could."""
+    account = await world.one("SELECT account_id FROM app.accounts WHERE code = 'customer_funds'")
+    async with world.stores.db.transaction() as tx:
+        transaction_id = to or new_id()
+        if to is None:
+            await tx.execute(OPEN, transaction_id)
+        for entry in entries:
+            await tx.execute(ENTRY, transaction_id, account, *entry)
+
+
 async def test_an_unbalanced_transaction_does_not_commit(world: World) -> None:
     """What the domain cannot even build, SQL by hand cannot commit."""
     with pytest.raises(ValueError, match="balance"):
         LedgerPosted(new_id(), "adjustment", None, _entries(5, 4))
     await world.record(LedgerPosted(new_id(), "adjustment", None, _entries(5, 5)))
-    account = await world.one("SELECT account_id FROM app.accounts WHERE code = 'customer_funds'")
     with pytest.raises(asyncpg.CheckViolationError, match="does not balance"):
-        async with world.stores.db.transaction() as tx:
-            opened = new_id()
-            await tx.execute(
-                "INSERT INTO app.ledger_transactions (transaction_id, kind, correlation_id, at) VALUES ($1, 'x', 'y', now())",
-                opened,
-            )
-            await tx.execute(
-                "INSERT INTO app.ledger_entries (transaction_id, account_id, currency, debit) VALUES ($1, $2, 'USD', 1)",
-                opened, account,
-            )  # fmt: skip
+        await _by_hand(world, ("USD", 1, 0))
+    await _by_hand(world, ("USD", 1, 0), ("USD", 0, 1))
 
 
 async def test_a_transaction_is_closed_by_its_commit(world: World) -> None:
     """Nobody appends to an old transaction, not even a balanced pair."""
     old = new_id()
     await world.record(LedgerPosted(old, "adjustment", None, _entries(5, 5)))
-    account = await world.one("SELECT account_id FROM app.accounts WHERE code = 'customer_funds'")
     with pytest.raises(asyncpg.CheckViolationError, match="is closed"):
-        async with world.stores.db.transaction() as tx:
-            await tx.execute(
-                "INSERT INTO app.ledger_entries (transaction_id, account_id, currency, debit, credit) "
-                "VALUES ($1, $2, 'USD', 3, 0), ($1, $2, 'USD', 0, 3)", old, account,
-            )  # fmt: skip
+        await _by_hand(world, ("USD", 3, 0), ("USD", 0, 3), to=old)
 
 
 async def test_an_entry_speaks_the_currency_of_its_account(world: World) -> None:
     """Yen do not go into an account of dollars."""
     await world.record(LedgerPosted(new_id(), "adjustment", None, _entries(5, 5)))
-    account = await world.one("SELECT account_id FROM app.accounts WHERE code = 'customer_funds'")
     with pytest.raises(asyncpg.ForeignKeyViolationError):
-        async with world.stores.db.transaction() as tx:
-            opened = new_id()
-            await tx.execute(
-                "INSERT INTO app.ledger_transactions (transaction_id, kind, correlation_id, at) VALUES ($1, 'x', 'y', now())",
-                opened,
-            )
-            await tx.execute(
-                "INSERT INTO app.ledger_entries (transaction_id, account_id, currency, debit, credit) "
-                "VALUES ($1, $2, 'JPY', 3, 0), ($1, $2, 'JPY', 0, 3)", opened, account,
-            )  # fmt: skip
+        await _by_hand(world, ("JPY", 3, 0), ("JPY", 0, 3))
 
 
 async def test_a_transaction_is_reversed_once(world: World) -> None:

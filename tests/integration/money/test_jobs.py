@@ -1,4 +1,4 @@
-"""Jobs against a real database: committed with their cause, run once each by many workers, tried again, held at last."""
+"""Jobs against a real database: committed with their cause, run once by many workers, tried again, held at last."""
 
 import asyncio
 from collections import Counter
@@ -19,6 +19,10 @@ from storage import jobs
 from storage.ids import new_id
 from tests.integration.money.conftest import World
 
+KILL = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'doorstep jobs'"
+)
+
 
 async def until(
     world: World, sql: str, expected: object, *, stop: asyncio.Event, timeout_s: float = 20.0
@@ -26,7 +30,7 @@ async def until(
     """Wait until a query gives what is expected, then stop the workers."""
     try:
         async with asyncio.timeout(timeout_s):
-            while await world.one(sql) != expected:
+            while await world.one(sql) != expected:  # noqa: ASYNC110 - another connection's commit is waited for
                 await asyncio.sleep(0.02)
     finally:
         stop.set()
@@ -131,9 +135,7 @@ async def test_a_worker_ends_when_its_connection_dies(world: World) -> None:
     task = asyncio.ensure_future(worker.work(world.stores, stop, {"never": Job(_never)}))
     try:
         async with asyncio.timeout(15):
-            while not await world.one(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'doorstep jobs'"
-            ):
+            while not await world.one(KILL):  # noqa: ASYNC110 - it connects when it likes
                 await asyncio.sleep(0.05)
             with pytest.raises(BaseExceptionGroup):
                 await task

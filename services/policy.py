@@ -24,6 +24,7 @@ class Policy:
     commission_bp: int = 2000
     share_after_end_s: int = 0
     exact_within_s: int = 1200
+    hide_positions: bool = False
     presence_ttl_s: float = 30.0
     presence_grace_s: float = 15.0
     fresh_within_s: float = 20.0

@@ -1,0 +1,77 @@
+"""Supervised tasks: what must run as long as the process does is started again when it fails, and awaited at the end.
+
+A failure waits longer each time (to half a minute) and is forgotten after a minute of health. One task's failure
+never ends another, and none is left behind: at shutdown each gets a moment to finish and is then cancelled.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import structlog
+
+log = structlog.get_logger(__name__)
+
+type Work = Callable[[asyncio.Event], Awaitable[None]]
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+HEALTHY_AFTER_S = 60.0
+END_WITHIN_S = 4.0
+EXPECTED = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+class Background:
+    """The tasks of one process. `stop` is what each of them watches."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.restarts: dict[str, int] = {}
+
+    def start(self, name: str, work: Work) -> None:
+        """Run `work` until the end, whatever happens to it."""
+        self.restarts[name] = 0
+        self._tasks[name] = asyncio.create_task(self._supervise(name, work), name=f"background {name}")
+
+    async def end(self, within_s: float = END_WITHIN_S) -> None:
+        """Ask all to stop, wait a moment, cancel the rest, wait for them."""
+        self.stop.set()
+        tasks = list(self._tasks.values())
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=within_s)
+        for task in late:
+            log.warning("task_cancelled_at_shutdown", task=task.get_name())
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=END_WITHIN_S)
+
+    async def _supervise(self, name: str, work: Work) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not self.stop.is_set():
+            began = time.monotonic()
+            try:
+                await work(self.stop)
+                if not self.stop.is_set():
+                    log.error("task_ended_early", task=name)
+            except EXPECTED as error:
+                log.warning("task_failed", task=name, error=type(error).__name__)
+            except Exception:
+                log.exception("task_failed", task=name)
+            if self.stop.is_set():
+                return
+            self.restarts[name] += 1
+            if time.monotonic() - began > HEALTHY_AFTER_S:
+                pause_s = FIRST_PAUSE_S
+            await self._pause(pause_s * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stop.wait()
+        except TimeoutError:
+            return

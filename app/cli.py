@@ -1,0 +1,215 @@
+"""The command line: `doorstep …`. What goes wrong is one sentence on stderr and a non-zero exit code, no stack trace.
+
+Exit codes: 0 done; 1 it could not be done, and the sentence says why; 2 the command line was wrong; 130 Ctrl-C.
+"""
+
+import asyncio
+import errno
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from app.settings import SettingsError, described, load
+
+HELP = "Live dispatch for home visits: bookings that hold, positions that are honest, a licence before the door opens."
+ENVIRONMENT = "\n\n".join(
+    f"[cyan]{name}[/cyan] [dim]({escape(default)})[/dim] {escape(words)}"
+    for name, default, words in described()
+)
+STYLE = {"no_args_is_help": True, "rich_markup_mode": "rich", "pretty_exceptions_enable": False}
+
+app = typer.Typer(help=HELP, add_completion=False, **STYLE)  # type: ignore[arg-type]
+user = typer.Typer(help="People with accounts.", **STYLE)  # type: ignore[arg-type]
+audit = typer.Typer(help="The record of decisions.", **STYLE)  # type: ignore[arg-type]
+app.add_typer(user, name="user")
+app.add_typer(audit, name="audit")
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
+Port = Annotated[
+    int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")
+]
+
+
+@app.command(rich_help_panel="Run")
+def demo(
+    host: Host = None,
+    port: Port = None,
+    technicians: Annotated[
+        int, typer.Option(min=1, max=500, help="Phones that drive through the city.")
+    ] = 40,
+    speed: Annotated[float, typer.Option(min=0.2, max=20, help="How much faster than real life goes.")] = 1.0,
+    traces: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="A folder of recorded trips to drive again."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over: the data of this demo is removed.")
+    ] = False,
+    simulator: Annotated[bool, typer.Option(help="Phones and customers that live in the city.")] = True,
+) -> None:
+    """The whole of Doorstep in one command: a city, its technicians on real streets, a live map."""
+    from app.demo import Plan
+    from app.demo import demo as run
+
+    settings = load(host=host, port=port)
+    plan = Plan(technicians=technicians, speed=speed, traces=traces, simulator=simulator, fresh=fresh)
+    run(settings, plan, Console())
+
+
+@app.command(rich_help_panel="Run", epilog=f"[bold]Settings[/bold], from the environment:\n\n{ENVIRONMENT}")
+def serve(
+    host: Host = None,
+    port: Port = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the port.")] = 1,
+    migrate: Annotated[bool, typer.Option("--migrate", help="Apply pending migrations first.")] = False,
+    shared: Annotated[bool, typer.Option("--shared", hidden=True)] = False,
+) -> None:
+    """Serve: REST, Socket.IO and pages on one port."""
+    from app import logging
+    from app.serve import serve as run
+
+    settings = load(host=host, port=port)
+    logging.configure(settings.log_level)
+    run(settings, workers=workers, migrate_first=migrate, shared=shared)
+
+
+@app.command(rich_help_panel="Look after")
+def migrate() -> None:
+    """Bring the database up to date; safe while others do the same, and while the last release runs."""
+    from app.reach import reached
+    from storage.migrate import migrate as run
+
+    with reached(load(), beside=True) as database:
+        applied = asyncio.run(run(database.owner_url))
+    for name in applied:
+        typer.echo(f"applied {name}")
+    if not applied:
+        typer.echo("Nothing to do: every migration is applied.")
+
+
+@user.command("add")
+def user_add(
+    email: Annotated[str, typer.Argument(help="What the person signs in with.")],
+    role: Annotated[str, typer.Option(help="customer, technician, dispatcher, support, finance or founder.")],
+    name: Annotated[str, typer.Option(help="The name that others see.")],
+    areas: Annotated[str, typer.Option(help="A dispatcher's area ids, commas between; or all.")] = "",
+    password: Annotated[
+        str,
+        typer.Option(
+            prompt=True, hide_input=True, confirmation_prompt=True, help="Asked for when not given."
+        ),
+    ] = "",
+) -> None:
+    """Add a person, such as the first founder or a dispatcher."""
+    from app.people import add
+
+    person_id = add(load(), email=email, role=role, name=name, areas=areas, password=password)
+    typer.echo(f"Added {person_id}.")
+
+
+@audit.command("verify")
+def audit_verify() -> None:
+    """Walk the whole chain of decisions and say whether it holds."""
+    from app.people import verify_audit
+
+    verdict = verify_audit(load())
+    if not verdict.ok:
+        raise SettingsError(f"The chain does not hold: {verdict.broken}.")
+    typer.echo(f"The chain holds: {verdict.events} decisions, head {verdict.head or 'none yet'}.")
+
+
+@app.command(rich_help_panel="Look after")
+def doctor() -> None:
+    """Look at everything that Doorstep needs, and say what to do about what is wrong."""
+    from app.doctor import findings
+
+    console = Console(highlight=False)
+    marks = {"good": "[green]✓[/green]", "note": "[yellow]•[/yellow]", "bad": "[red]✗[/red]"}
+    found = asyncio.run(findings(load()))
+    for finding in found:
+        console.print(
+            f" {marks[finding.grade]} [bold]{finding.subject:<12}[/bold] {escape(finding.seen)}",
+            soft_wrap=True,
+        )
+        if finding.advice:
+            console.print(f"   {'':<12} [dim]{escape(finding.advice)}[/dim]", soft_wrap=True)
+    if any(finding.grade == "bad" for finding in found):
+        raise typer.Exit(1)
+
+
+@app.command("export-openapi", rich_help_panel="Look after")
+def export_openapi(
+    file: Annotated[Path | None, typer.Argument(help="Where to write it; nothing: stdout.")] = None,
+) -> None:
+    """Write the OpenAPI 3.1 document."""
+    from importlib.metadata import version
+
+    import orjson
+
+    from rest.api import routes
+    from rest.openapi import document
+
+    made = orjson.dumps(document(routes(), version("doorstep")), option=orjson.OPT_INDENT_2).decode()
+    if file is None:
+        typer.echo(made)
+    else:
+        file.write_text(made + "\n")
+
+
+def main() -> None:
+    """Run the command line; turn what we know can go wrong into sentences."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        Console(stderr=True, highlight=False).print(
+            f"[red]doorstep:[/red] {escape(sentence)}", soft_wrap=True
+        )
+        sys.exit(1)
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    """Make SIGTERM unwind like Ctrl-C, so that everything that was started is ended."""
+    sys.exit(128 + number)
+
+
+def _sentence(error: BaseException) -> str | None:
+    """Return what to tell a person about an error; None for one that is a fault of ours."""
+    import asyncpg
+
+    from app.serving import PortTaken
+    from storage.embedded import EmbeddedPostgresError
+    from storage.migrate import MigrationError
+
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, EmbeddedPostgresError):
+        return error.sentence
+    if isinstance(error, (SettingsError, PortTaken, MigrationError)):
+        return str(error)
+    if isinstance(error, asyncpg.DiskFullError) or (
+        isinstance(error, OSError) and error.errno == errno.ENOSPC
+    ):
+        return "The disk is full: free some space and start again."
+    if isinstance(error, (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)):
+        return f"PostgreSQL refused the login or database of DOORSTEP_DATABASE_URL ({type(error).__name__})."
+    if isinstance(error, asyncpg.UndefinedTableError):
+        return "The database is not migrated: run `doorstep migrate`."
+    if isinstance(error, (ConnectionError, TimeoutError, asyncpg.CannotConnectNowError)):
+        return f"PostgreSQL does not answer ({type(error).__name__}): `doorstep doctor` says what to do."
+    return None
+
+
+if __name__ == "__main__":
+    main()

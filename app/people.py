@@ -1,0 +1,67 @@
+"""What the command line does with the database in one go: add a person, verify the chain of decisions."""
+
+import asyncio
+import re
+from typing import Literal
+from uuid import UUID
+
+from app.reach import reached
+from app.settings import Settings, SettingsError
+from domain.context import Role
+from rest.auth import EMAIL
+from rest.registry import SIGNED_IN
+from services.audit import Verdict, verify
+from services.passwords import Passwords
+from storage import people
+from storage.db import open_database
+from storage.ids import new_id
+
+SHORTEST_PASSWORD = 10
+
+
+def add(settings: Settings, *, email: str, role: str, name: str, areas: str, password: str) -> UUID:
+    """Add a person. Raises SettingsError with a sentence for what cannot be."""
+    if not re.fullmatch(EMAIL.strip("^$"), email):
+        raise SettingsError(f"{email!r} is no e-mail address.")
+    if role not in SIGNED_IN:
+        raise SettingsError(f"There is no role {role!r}: choose one of {', '.join(sorted(SIGNED_IN))}.")
+    if len(password) < SHORTEST_PASSWORD:
+        raise SettingsError(f"A password has at least {SHORTEST_PASSWORD} characters.")
+    covered, person_id = _areas(areas), new_id()
+
+    async def work(url: str) -> bool:
+        async with open_database(url, min_size=1, max_size=2) as db, db.transaction() as tx:
+            return await people.add(
+                tx,
+                person_id,
+                email=email,
+                password_hash=Passwords().hash_now(password),
+                display_name=name,
+                role=Role(role),
+                areas=covered,
+            )
+
+    with reached(settings, beside=True) as database:
+        if not asyncio.run(work(database.app_url)):
+            raise SettingsError("Somebody has that e-mail address already.")
+    return person_id
+
+
+def verify_audit(settings: Settings) -> Verdict:
+    """Walk the chain of decisions."""
+
+    async def work(url: str) -> Verdict:
+        async with open_database(url, min_size=1, max_size=2) as db:
+            return await verify(db)
+
+    with reached(settings, beside=True) as database:
+        return asyncio.run(work(database.app_url))
+
+
+def _areas(text: str) -> Literal["all"] | frozenset[UUID]:
+    if text == "all":
+        return "all"
+    try:
+        return frozenset(UUID(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise SettingsError("Areas are ids with commas between, or `all`.") from None

@@ -1,0 +1,36 @@
+"""Which database a command means: the one that the settings name, the one of a running demo, or one started for it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from app.settings import Settings
+from storage.embedded import EmbeddedPostgres, embedded_postgres, running_postgres
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """`app_url` is the serving login, `owner_url` may migrate. Both carry passwords: never log them."""
+
+    app_url: str
+    owner_url: str
+    embedded: EmbeddedPostgres | None = None
+
+
+@contextmanager
+def reached(settings: Settings, *, beside: bool = False) -> Iterator[Reached]:
+    """Yield the database; an embedded one runs while the block does. `beside`: one that already runs will do.
+
+    Raises EmbeddedPostgresError with a sentence.
+    """
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        owner = settings.migrate_url.get_secret_value() if settings.migrate_url else url
+        yield Reached(url, owner)
+        return
+    running = running_postgres(settings.data_dir) if beside else None
+    if running is not None:
+        yield Reached(running.app_url, running.owner_url, running)
+        return
+    with embedded_postgres(settings.data_dir) as cluster:
+        yield Reached(cluster.app_url, cluster.owner_url, cluster)

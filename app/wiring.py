@@ -1,0 +1,102 @@
+"""Where everything is put together: what a process opens, in order, and closes in the other order.
+
+    settings → PostgreSQL → hot state → telemetry → router → payment gateway → Stores
+    → supervised tasks → REST, Socket.IO, pages
+
+Each resource is one `async with`; the application serves when all of them stand, and nothing outlives it.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+
+from aiohttp import web
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Gauge
+
+from app.background import Background
+from app.city import BASEMAP
+from app.settings import Settings
+from pages import routes as pages
+from rest import server as rest
+from rest.keys import STORES
+from services import audit, auth, deadlines, jobs
+from services.routing import open_router
+from services.sandbox_gateway import SandboxGateway
+from services.stores import Stores
+from storage.db import open_database
+from storage.hot import HotState, MemoryHot
+from storage.hot_redis import open_redis_hot
+from storage.telemetry import open_telemetry
+
+DEMO: web.AppKey[bool] = web.AppKey("doorstep_demo", bool)
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings, database_url: str, secret_key: bytes) -> AsyncIterator[Stores]:
+    """Open what use cases reach; close it when the block ends. Raises asyncpg's errors when PostgreSQL is away."""
+    async with AsyncExitStack() as stack:
+        db = await stack.enter_async_context(open_database(database_url, max_size=settings.database_pool))
+        hot: HotState = MemoryHot()
+        if settings.redis_url is not None:
+            hot = await stack.enter_async_context(open_redis_hot(settings.redis_url.get_secret_value()))
+        telemetry = await stack.enter_async_context(
+            open_telemetry(database_url, retention_h=settings.raw_fix_retention_h)
+        )
+        yield Stores(
+            db=db,
+            hot=hot,
+            telemetry=telemetry,
+            router=open_router(settings.routing_dir),
+            gateway=SandboxGateway(db, secret_key),
+            policy=settings.policy(),
+            secret_key=secret_key,
+        )
+
+
+def create_app(
+    settings: Settings, database_url: str, secret_key: bytes, *, demo: bool = False
+) -> web.Application:
+    """Make the web application; its resources open with its start-up and close with its clean-up."""
+    app = web.Application(client_max_size=rest.BODY_LIMIT_BYTES)
+    registry = CollectorRegistry()
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+        registry.register(collector)
+
+    async def lifespan(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stores = await stack.enter_async_context(open_stores(settings, database_url, secret_key))
+            app[STORES] = stores
+            background = Background()
+            stack.push_async_callback(background.end)
+            _start_tasks(background, stores, registry)
+            yield
+
+    app.cleanup_ctx.append(lifespan)
+    rest.attach(
+        app,
+        rest.DoorSettings(
+            requests_per_s=settings.requests_per_s,
+            requests_burst=settings.requests_burst,
+            sign_ins_per_minute=settings.sign_ins_per_minute,
+            sign_ins_burst=settings.sign_ins_burst,
+            trusted_proxies=settings.trusted_proxies,
+            check_answers=settings.check_answers,
+            registry=registry,
+        ),
+    )
+    pages.setup(app, demo=demo, tiles_url=settings.tiles_url, basemap_path=BASEMAP)
+    return app
+
+
+def _start_tasks(background: Background, stores: Stores, registry: CollectorRegistry) -> None:
+    background.start("revocations", lambda stop: auth.follow_revocations(stores, stop))
+    background.start("deadlines", lambda stop: deadlines.run(stores, stop, _now))
+    background.start("jobs", lambda stop: jobs.work(stores, stop))
+    background.start("audit sealer", lambda stop: audit.run(stores, stop))
+    restarts = Gauge("doorstep_task_restarts", "Restarts of supervised tasks", ("task",), registry=registry)
+    for name in background.restarts:
+        restarts.labels(name).set_function(lambda name=name: background.restarts[name])  # type: ignore[misc]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -135,11 +135,25 @@ class Api:
         """The technician profile of this person."""
         return Technician.parse(await self.call("GET", "/technicians/me"))
 
+    async def experiences(self) -> list[str]:
+        """What a customer may wish besides the service itself."""
+        answer = await self.call("GET", "/experiences", anonymous=True)
+        return [str(item["experience"]) for item in answer.get("items") or ()]
+
     async def discover(
-        self, service: str, lat: float, lon: float, *, limit: int = 10, correlation_id: str | None = None
+        self,
+        service: str,
+        lat: float,
+        lon: float,
+        *,
+        experience: Sequence[str] = (),
+        limit: int = 10,
+        correlation_id: str | None = None,
     ) -> Match:
         """Who could come now; changes nothing but the stored match."""
-        body = {"service": service, "lat": lat, "lon": lon, "when": "now", "limit": limit}
+        body: Json = {"service": service, "lat": lat, "lon": lon, "when": "now", "limit": limit}
+        if experience:
+            body["experience"] = list(experience)
         return Match.parse(await self.call("POST", "/discovery", body, correlation_id=correlation_id))
 
     async def view(self, match_id: str, card_id: str, kind: str) -> None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from geo.roads import RoadNetwork
-from loadtest.api import Api, Server, Unreachable, reach
+from loadtest.api import Api, ApiError, Server, Unreachable, reach
 from loadtest.customer import Visit, Wish
 from loadtest.demand import Demand, read_streets
 from loadtest.device import Phone
@@ -124,6 +124,7 @@ class City:
                 await self._customers(district)
 
             works.append((f"customers-{district.name}", self._keep("customers", custom, 0.0)))
+        works.append(("wishes", self._learn_wishes()))
         works.append(("report", self._keep("report", lambda: self._report(report), 0.0)))
         return works
 
@@ -264,6 +265,13 @@ class City:
         for task in [task for task in district.visits if task.done()]:
             del district.visits[task]
             district.used.discard(task.get_name())
+
+    async def _learn_wishes(self) -> None:
+        """Ask once what may be wished; without an answer nobody wishes anything."""
+        try:
+            self._demand.experiences[:] = await self.districts[0].customers[0].experiences()
+        except (ApiError, Unreachable, IndexError, KeyError) as error:
+            self._tally.error("experiences", error)
 
     async def _report(self, report: Report) -> None:
         while True:

@@ -39,6 +39,7 @@ class Wish:
     city: str
     postcode: str
     hurried: bool = False  # no hesitation: a demo's first bookings
+    experience: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,9 @@ class Visit:
 
     async def _choose_and_book(self) -> Booking | None:
         lat, lon = self._wish.place
-        match = await self._api.discover(self._wish.service, lat, lon, correlation_id=self.correlation_id)
+        match = await self._api.discover(
+            self._wish.service, lat, lon, experience=self._wish.experience, correlation_id=self.correlation_id
+        )
         self._tally.count("discoveries")
         cards = [card for card in match.cards if card.technician_id in self._crew]
         if not cards:

@@ -29,6 +29,7 @@ class Demand:
     rng: random.Random
     roads: RoadNetwork | None
     streets: Sequence[tuple[LatLon, str]] = ()
+    experiences: list[str] = field(default_factory=list)
     _spots: list[LatLon] = field(default_factory=list)
 
     def level(self, now_s: float, hour: float) -> float:
@@ -47,7 +48,8 @@ class Demand:
             self._spots.append(self.rng.choice(homes))
         if self.streets and self.rng.random() < 0.6:
             place, line1 = self.rng.choice(self.streets)
-            return Wish(self.rng.choice(services), place, line1, "Baltimore", "21224")
+            service, wanted = self.rng.choice(services), self._experience()
+            return Wish(service, place, line1, "Baltimore", "21224", experience=wanted)
         spot = self.rng.choice(self._spots if self.rng.random() < 0.6 else list(homes))
         way_m = min(3 * SPREAD_M, abs(self.rng.gauss(0, SPREAD_M)) + 150)
         return self._wish(destination(*spot, self.rng.uniform(0, 360), way_m), services)
@@ -57,10 +59,17 @@ class Demand:
         line1 = f"{self.rng.randint(1, 200)} Trace Street"
         return Wish(self.rng.choice(services), trip.end, line1, trip.source.title(), "00000", hurried)
 
+    def _experience(self) -> tuple[str, ...]:
+        some = len(self.experiences) > 1 and self.rng.random() < 0.4
+        return tuple(self.rng.sample(self.experiences, self.rng.choice((1, 2)))) if some else ()
+
     def _wish(self, place: LatLon, services: Sequence[str], *, hurried: bool = False) -> Wish:
         on_street = self.roads.snap(*place) if self.roads is not None else None
         line1 = f"{self.rng.randint(100, 3900)} Demo Street"
-        return Wish(self.rng.choice(services), on_street or place, line1, "Baltimore", "21224", hurried)
+        wanted = () if hurried else self._experience()
+        return Wish(
+            self.rng.choice(services), on_street or place, line1, "Baltimore", "21224", hurried, wanted
+        )
 
 
 def read_streets(path: Path | None) -> list[tuple[LatLon, str]]:

@@ -62,6 +62,7 @@ class Phone:
         self._presence = "available"
         self._interval_s = DEFAULT_INTERVAL_S
         self._min_move_m = 0.0
+        self._leg: FixBuffer | None = None
         self._leftover: deque[FixBuffer] = deque(maxlen=3)  # full: the oldest leg's last seconds stay unsent
 
     async def open(self) -> Technician:
@@ -115,8 +116,9 @@ class Phone:
 
     async def stream(self, session_id: str, drive: Drive, over: Callable[[float], bool]) -> None:
         """Drive and report until `over(seconds since departure)`; what is not durable by then is sent later."""
-        buffer = FixBuffer(session_id, self.device_id)
+        buffer = self._leg = FixBuffer(session_id, self.device_id)
         fresh = asyncio.Event()
+        self._interval_s, self._min_move_m = DEFAULT_INTERVAL_S, 0.0
         async with asyncio.TaskGroup() as tasks:
             sender = tasks.create_task(self._send(buffer, fresh))
             await self._record(buffer, fresh, drive, over)
@@ -199,7 +201,8 @@ class Phone:
                 buffer.send_again()
                 return True
             buffer.acked(ack)
-            self._obey(ack)
+            if buffer is self._leg:  # what is asked for after a leg is not meant for the next one
+                self._obey(ack)
         return True
 
     async def _send_one(self, message: Json) -> Json:

@@ -77,7 +77,8 @@ class PhoneGps:
         if self._rng.random() < self._habits.gaps_per_hour * passed_s / 3600:
             self._blind_until_s = now_s + self._rng.uniform(*self._habits.gap_s)
             return None
-        self._battery = max(0.02, self._battery - passed_s / 40_000)
+        drained = self._battery - passed_s / 40_000
+        self._battery = drained if drained > 0.08 else 1.0  # charged in the car
         if self._last is not None and self._rng.random() < self._habits.repeated_share:
             return Reading(t_ms, self._last.lat, self._last.lon, *self._described(pose))
         east, north, (acc, spd, hdg, battery) = self._east_m, self._north_m, self._described(pose)

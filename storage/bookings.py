@@ -23,8 +23,9 @@ COLUMNS = """booking_id, number, state, version, service, experience, customer_i
     total_amount, currency, tax_bp, payment_status, gps_session_id, fallback, address, offered, near_at, arrived_at,
     fee_amount, rated, created_at, updated_at"""
 
-GET = f"SELECT {COLUMNS} FROM app.bookings WHERE booking_id = $1"  # noqa: S608 - our own constant
+GET = f"SELECT {COLUMNS} FROM app.bookings WHERE booking_id = $1"
 LOCK = f"{GET} FOR NO KEY UPDATE"
+MANY = f"SELECT {COLUMNS} FROM app.bookings WHERE booking_id = ANY ($1)"
 LOCK_TECHNICIAN = "SELECT technician_id FROM app.technicians WHERE technician_id = $1 FOR NO KEY UPDATE"
 NEXT_NUMBER = "SELECT 'D-' || nextval('app.booking_numbers')"
 LIST = f"""
@@ -34,7 +35,7 @@ WHERE ($1::uuid IS NULL OR customer_id = $1) AND ($2::uuid IS NULL OR technician
   AND ($5::timestamptz IS NULL OR updated_at >= $5)
   AND ($6::timestamptz IS NULL OR (created_at, booking_id) < ($6, $7::uuid))
 ORDER BY created_at DESC, booking_id DESC LIMIT $8
-"""  # noqa: S608 - our own constant
+"""
 EVENTS = """
 SELECT e.event_id, e.booking_id, e.seq, e.type, e.at, e.actor_id, e.actor_role, e.correlation_id, e.data,
        n.text AS note, n.author_id AS note_author_id
@@ -215,6 +216,11 @@ async def get(tx: Tx, booking_id: UUID) -> Booking | None:
     """Read a booking without locking it."""
     record = await tx.fetchrow(GET, booking_id)
     return _booking(record) if record else None
+
+
+async def many(tx: Tx, booking_ids: Sequence[UUID]) -> dict[UUID, Booking]:
+    """Read several bookings without locking them."""
+    return {r["booking_id"]: _booking(r) for r in await tx.fetch(MANY, booking_ids)}
 
 
 async def lock(tx: Tx, booking_id: UUID) -> Booking | None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from app.settings import described
 from storage.embedded_cluster import DATABASE, LOGIN, OWNER, ROLES
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +67,19 @@ def test_what_waits_waits_for_something_healthy(compose: dict[str, Any]) -> None
             else:
                 assert "healthcheck" in services[wanted] or "build" in services[wanted], name
     assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
+
+
+def test_only_the_proxy_may_speak_for_others(compose: dict[str, Any]) -> None:
+    """The network whose forwarded addresses are believed is the proxy's own."""
+    subnet = compose["networks"]["front"]["ipam"]["config"][0]["subnet"]
+    assert compose["services"]["app-a"]["environment"]["DOORSTEP_TRUSTED_PROXIES"] == subnet
+
+
+def test_every_setting_exists(compose: dict[str, Any]) -> None:
+    """What the file sets is what the program reads."""
+    known = {name for name, _, _ in described()}
+    for name in ("app-a", "app-b", "migrate"):
+        assert compose["services"][name]["environment"].keys() <= known
 
 
 def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:

@@ -38,6 +38,18 @@ BUSY_SHARE = 0.8
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 60.0
 GOODBYE_S = 1.0
+HEADLINES = {
+    "booked": "booked",
+    "legs": "drives",
+    "start": "visits begun",
+    "complete": "completed",
+    "rate": "rated",
+    "decline": "declined",
+    "cancel": "cancelled",
+    "lost_signal": "signals lost",
+    "fixes": "fixes sent",
+    "positions": "positions seen",
+}
 
 type Report = Callable[[Json], None]
 type Work = Coroutine[object, object, None]
@@ -136,11 +148,13 @@ class City:
         """Counts by state, happenings and errors: what the demo's screen shows."""
         lives = [life for district in self.districts for life in district.lives]
         stages = [visit.stage for district in self.districts for visit in district.visits.values()]
+        happened = self._tally.happened
         return {
             "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "technicians": _counted(life.state for life in lives),
             "visits": _counted(stages),
-            "happened": dict(self._tally.happened),
+            "happened": {word: happened[name] for name, word in HEADLINES.items() if happened[name]},
+            "counts": dict(happened),
             "fix_to_customer_ms": self._tally.latency_ms(),
             "errors": dict(self._tally.errors.most_common(12)),
             "last_error": self._tally.last_error,

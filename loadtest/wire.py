@@ -71,6 +71,7 @@ class Wire:
         self._lost = asyncio.Event()
         self._retry_after_s: float | None = None
         self._out_of_reach = False
+        self._token_refused = False
 
     @property
     def up(self) -> bool:
@@ -119,7 +120,7 @@ class Wire:
         client = socketio.AsyncClient(reconnection=False, handle_sigint=False, http_session=self._at.http)
         for namespace in self._namespaces:
             self._listen(client, namespace)
-        auth = {"share": self._share} if self._api is None else {"token": await self._api.token()}
+        auth = {"share": self._share} if self._api is None else {"token": await self._fresh_token(self._api)}
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S + 2):
                 await client.connect(
@@ -138,6 +139,10 @@ class Wire:
             self._up.clear()
             self._client = None
             await self._close(client)
+
+    async def _fresh_token(self, api: Api) -> str:
+        refused, self._token_refused = self._token_refused, False
+        return await api.token(fresh=refused)
 
     async def _renew_until_lost(self, client: socketio.AsyncClient) -> None:
         while True:
@@ -165,7 +170,13 @@ class Wire:
             if self._client is client:
                 self._lost.set()
 
+        def refused(*data: Any) -> None:
+            self._token_refused = (
+                self._token_refused or "token" in str(data) or "unauthenticated" in str(data)
+            )
+
         client.on("*", heard, namespace=namespace)
+        client.on("connect_error", refused, namespace=namespace)
         client.on("disconnect", lost, namespace=namespace)
 
     async def _close(self, client: socketio.AsyncClient) -> None:

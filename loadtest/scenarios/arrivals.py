@@ -21,7 +21,7 @@ async def arrivals(ask: Ask) -> Verdict:
         roads=ask.roads,
     )
     status = await measure(ask.url, plan, ask.seconds)
-    happened, errors = status.get("happened", {}), status.get("errors", {})
+    happened, errors = status.get("counts", {}), status.get("errors", {})
     arrived = happened.get("arrive", 0) + happened.get("arrivals_noticed_by_server", 0)
     reasons = []
     if not happened.get("positions"):

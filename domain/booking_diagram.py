@@ -12,17 +12,21 @@ def mermaid() -> str:
     lines += [
         f"    {source} --> {row.target}: {row.command} ({', '.join(sorted(row.by))})"
         for row in TRANSITIONS
-        for source in sorted(row.sources, key=list(State).index)
+        for source in _in_order(row.sources)
     ]
     lines += [f"    {state} --> [*]" for state in State if state in FINAL]
     return "\n".join(lines)
+
+
+def _in_order(states: frozenset[State]) -> list[State]:
+    return [state for state in State if state in states]
 
 
 def table() -> str:
     """Return the table, one row a transition."""
     lines = ["| command | from | to | by | event |", "|---|---|---|---|---|"]
     for row in TRANSITIONS:
-        sources = ", ".join(sorted(row.sources, key=list(State).index))
+        sources = ", ".join(_in_order(row.sources))
         lines.append(
             f"| `{row.command}` | {sources} | {row.target} | {', '.join(sorted(row.by))} | `{row.event}` |"
         )

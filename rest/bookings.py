@@ -12,7 +12,7 @@ from domain.context import Context, Role
 from domain.refusals import Refusal
 from rest.models import Body, Instant, Lat, ListView, Lon, Money, MoneyView, Nothing, Page, View
 from rest.registry import SIGNED_IN, Ask, PathValues, Routes
-from services import booking, booking_request, booking_view
+from services import booking, booking_offers, booking_request, booking_view
 from services.reply import Answer
 from services.stores import Stores
 
@@ -317,7 +317,7 @@ async def accept(ask: Ask) -> Answer:
 @_command("decline")
 async def decline(ask: Ask[ReasonBody]) -> Answer:
     """Decline a request; with `fallback` the next card is asked."""
-    return await booking.decline(
+    return await booking_offers.decline(
         ask.stores, ask.id("booking_id"), commands.Decline(ask.body.reason), ask.context
     )
 
@@ -364,7 +364,7 @@ async def complete(ask: Ask) -> Answer:
 @_command("cancel")
 async def cancel(ask: Ask[ReasonBody]) -> Answer:
     """Cancel, with the fee that the policy names. From its technician: give the visit back."""
-    return await booking.cancel(
+    return await booking_offers.cancel(
         ask.stores, ask.id("booking_id"), commands.Cancel(ask.body.reason), ask.context
     )
 
@@ -381,7 +381,7 @@ async def no_show(ask: Ask[ReasonBody]) -> Answer:
 async def reassign(ask: Ask[ReassignBody]) -> Answer:
     """Ask another technician; the quoted total stays."""
     command = commands.Reassign(ask.body.technician_id, ask.body.reason)
-    return await booking.reassign(ask.stores, ask.id("booking_id"), command, ask.context)
+    return await booking_offers.reassign(ask.stores, ask.id("booking_id"), command, ask.context)
 
 
 @_command("rate", "already_rated", roles=frozenset({Role.CUSTOMER}))

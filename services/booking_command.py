@@ -20,7 +20,7 @@ from services import idempotency
 from services.booking_view import may_read, not_found, surroundings, view_for
 from services.reply import Answer, Reply
 from services.stores import Stores
-from storage import bookings
+from storage import bookings, reservations
 from storage.db import Tx
 from storage.journal import record
 
@@ -61,7 +61,7 @@ async def _apply(tx: Tx, booking_id: UUID, context: Context, rule: Rule, also_lo
     if seen is None or not may_read(seen, context.actor):
         return not_found()
     for technician_id in sorted({t for t in (seen.technician_id, also_lock) if t is not None}):
-        await bookings.lock_technician(tx, technician_id)
+        await reservations.lock_technician(tx, technician_id)
     booking = await bookings.lock(tx, booking_id)
     if booking is None or booking.technician_id != seen.technician_id:
         raise ChangedInBetweenError
@@ -101,8 +101,8 @@ def slot_taken() -> Refusal:
 
 def taken_time(
     booking: Booking, technician_id: UUID, buffer_s: int, end: datetime | None = None
-) -> bookings.Held:
+) -> reservations.Held:
     """Return the fact that a technician's time is taken for this booking, travel buffers included."""
     buffer = timedelta(seconds=buffer_s)
     end = end or booking.expected_end_at or booking.ends_at
-    return bookings.Held(booking.booking_id, technician_id, booking.starts_at - buffer, end + buffer)
+    return reservations.Held(booking.booking_id, technician_id, booking.starts_at - buffer, end + buffer)

@@ -30,8 +30,8 @@ from domain.payments import (
 )
 from domain.refusals import Refusal
 from services import idempotency
-from services.booking import answer_by, not_qualified
 from services.booking_command import keep_refusal, slot_taken, taken_time
+from services.booking_steps import answer_by, not_qualified
 from services.booking_view import surroundings, view_for
 from services.catalogue import area_at
 from services.payments import authorize
@@ -39,7 +39,7 @@ from services.policy import Policy
 from services.qualification import qualify
 from services.reply import Answer, Reply
 from services.stores import Stores
-from storage import bookings, catalogue, matches, personal, technicians
+from storage import bookings, catalogue, matches, personal, reservations, technicians
 from storage import idempotency as keys
 from storage import payments as payment_rows
 from storage.db import Tx
@@ -99,14 +99,14 @@ async def _hold(stores: Stores, tx: Tx, command: RequestBooking, context: Contex
     if isinstance(began, Reply | Refusal):
         return began
     begun = await _unsettled(tx, began)
-    checked = await _check(stores, tx, card, command, context)
+    checked = await _check(tx, card, command, context)
     if isinstance(checked, Refusal):
         return await idempotency.refuse(tx, checked, context)
     booking, technician_id = checked
     intent = begun or _intent(booking, command.payment_method, stores.policy, context)
     booking = replace(booking, booking_id=intent.booking_id)
     taken = taken_time(booking, technician_id, stores.policy.travel_buffer_s)
-    held = bookings.Held(
+    held = reservations.Held(
         booking.booking_id, technician_id, taken.start, taken.end, context.now + timedelta(seconds=HOLD_S)
     )
     payload = {"intent_id": str(intent.intent_id), "booking_id": str(booking.booking_id)}
@@ -128,14 +128,15 @@ def _intent(booking: Booking, method: str, policy: Policy, context: Context) -> 
 
 
 async def _check(
-    stores: Stores, tx: Tx, card: matches.MatchCard | None, command: RequestBooking, context: Context
+    tx: Tx, card: matches.MatchCard | None, command: RequestBooking, context: Context
 ) -> tuple[Booking, UUID] | Refusal:
     """Check card, place, time and technician, in this order, with the technician locked."""
     if card is None:
         return Refusal("card_mismatch", "That card is not of that match.")
     if context.now > card.expires_at:
         return Refusal("match_expired", "The match has run out; discover again.")
-    area = await area_at(stores, command.address.lat, command.address.lon)
+    place = (command.address.lat, command.address.lon)
+    area = await area_at(tx, *place)
     if area is None:
         return Refusal("outside_service_area", "The address lies outside our areas.")
     if area.area_id != card.area_id:
@@ -146,7 +147,7 @@ async def _check(
         return when if isinstance(when, Refusal) else Refusal("not_found", "There is no such match.")
     passed = await qualify(
         tx, card.technician_id, service=card.service, jurisdiction=card.jurisdiction, starts_at=when[0],
-        ends_at=when[1], now=context.now,
+        ends_at=when[1], now=context.now, place=place,
     )  # fmt: skip
     if isinstance(passed, Stopped):
         return not_qualified(passed)
@@ -162,8 +163,8 @@ async def _when(
     technician = await technicians.get(tx, card.technician_id)
     if service is None or technician is None:
         return Refusal("quote_expired", "This card can no longer be booked; discover again.")
-    await bookings.lock_technician(tx, card.technician_id)
-    await bookings.release_stale_holds(tx, card.technician_id, now)
+    await reservations.lock_technician(tx, card.technician_id)
+    await reservations.release_stale_holds(tx, card.technician_id, now)
     duration = timedelta(seconds=service.duration_s)
     if asked_for is None:
         starts_at = max(card.starts_at, now)
@@ -203,7 +204,7 @@ async def _unsettled(tx: Tx, booking_id: UUID | None) -> PaymentIntent | None:
 
 async def _confirm(stores: Stores, tx: Tx, asked: Asked, outcome: Authorized, context: Context) -> Answer:
     """Commit the booking with its first events, the firm time, the settled intent and the answer."""
-    await bookings.lock_technician(tx, asked.technician_id)
+    await reservations.lock_technician(tx, asked.technician_id)
     number = await bookings.next_number(tx)
     requested = apply(
         replace(asked.booking, number=number),
@@ -232,7 +233,7 @@ async def _confirm(stores: Stores, tx: Tx, asked: Asked, outcome: Authorized, co
 
 async def _abandon(tx: Tx, asked: Asked, status: Status, refusal: Refusal, context: Context) -> Answer:
     """Let the time go and settle the intent; release what may be held at the gateway; keep the refusal."""
-    facts: list[Fact] = [bookings.LetGo(asked.booking.booking_id, asked.technician_id)]
+    facts: list[Fact] = [reservations.LetGo(asked.booking.booking_id, asked.technician_id)]
     if status is not Status.SUCCEEDED:
         facts.append(PaymentSettled(asked.intent.intent_id, status))
     if status is not Status.DECLINED and asked.intent.kind is Kind.AUTHORIZE:

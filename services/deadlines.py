@@ -12,9 +12,10 @@ from uuid import UUID, uuid4
 import structlog
 
 from domain.context import SYSTEM, Context
-from services import booking
+from services import booking_offers
 from services.stores import Stores
-from storage import bookings, idempotency
+from storage import deadlines as rows
+from storage import idempotency
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +27,7 @@ SWEEP_EVERY = 600
 async def fire_due(stores: Stores, now: datetime) -> int:
     """Fire what is due now; returns how many. A deadline whose booking moved on is marked and forgotten."""
     async with stores.db.reading() as tx:
-        due = await bookings.due(tx, now, BATCH)
+        due = await rows.due(tx, now, BATCH)
     for booking_id, kind in due:
         context = Context(SYSTEM, now, f"deadline-{uuid4().hex[:24]}")
         try:
@@ -45,9 +46,9 @@ async def fire_due(stores: Stores, now: datetime) -> int:
 
 async def _fire(stores: Stores, booking_id: UUID, kind: str, context: Context) -> None:
     if kind == "unanswered":
-        await booking.expire(stores, booking_id, context)
+        await booking_offers.expire(stores, booking_id, context)
     async with stores.db.transaction() as tx:
-        await bookings.fire(tx, booking_id, kind, context.now)
+        await rows.fire(tx, booking_id, kind, context.now)
 
 
 async def run(stores: Stores, stop: asyncio.Event, clock: Callable[[], datetime]) -> None:

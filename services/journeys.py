@@ -23,8 +23,8 @@ from geo.handled import Handled
 from geo.route import Route
 from geo.track import Fix, Track, judge
 from services.stores import Stores
-from storage import bookings, personal
-from storage.bookings import Leg
+from storage import bookings, gps_sessions, personal
+from storage.gps_sessions import Leg
 from storage.hot import Topic
 from storage.telemetry import FixRow
 
@@ -159,7 +159,7 @@ class Journeys:
 
     async def _build(self, session_id: UUID) -> Journey | None:
         async with self._stores.db.reading() as tx:
-            leg = await bookings.leg(tx, session_id)
+            leg = await gps_sessions.get(tx, session_id)
             booking = await bookings.get(tx, leg.booking_id) if leg is not None else None
             if leg is None or booking is None:
                 return None

@@ -1,10 +1,9 @@
-"""Bookings, their events, their claim on a technician's time, their deadlines and GPS sessions: SQL and `fact -> rows`.
+"""Bookings and their events: SQL and `fact -> rows`.
 
 The row is the fold of the events; both are written by `journal.record` in one statement.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,11 +11,11 @@ from uuid import UUID
 import asyncpg
 
 from domain import booking_events as ev
-from domain.booking import FINAL, Booking, BookingEvent, Price, State
+from domain.booking import Booking, BookingEvent, Price, State
 from domain.context import Context
 from domain.facts import Fact
 from storage.db import Tx
-from storage.rows import Row, during
+from storage.rows import Row
 
 COLUMNS = """booking_id, number, state, version, service, experience, customer_id, technician_id, match_id, card_id,
     area_id, jurisdiction, starts_at, ends_at, expected_end_at, deadline_at, base_amount, travel_amount, tax_amount,
@@ -26,7 +25,6 @@ COLUMNS = """booking_id, number, state, version, service, experience, customer_i
 GET = f"SELECT {COLUMNS} FROM app.bookings WHERE booking_id = $1"
 LOCK = f"{GET} FOR NO KEY UPDATE"
 MANY = f"SELECT {COLUMNS} FROM app.bookings WHERE booking_id = ANY ($1)"
-LOCK_TECHNICIAN = "SELECT technician_id FROM app.technicians WHERE technician_id = $1 FOR NO KEY UPDATE"
 NEXT_NUMBER = "SELECT 'D-' || nextval('app.booking_numbers')"
 LIST = f"""
 SELECT {COLUMNS} FROM app.bookings
@@ -46,81 +44,17 @@ NAMES = """
 SELECT p.person_id, p.display_name, t.photo_url FROM app.people p
 LEFT JOIN app.technicians t ON t.technician_id = p.person_id WHERE p.person_id = ANY ($1)
 """
-LEG = """
-SELECT s.session_id, s.booking_id, s.technician_id, s.opened_at, s.closed_at, s.close_reason
-FROM app.gps_sessions s WHERE s.session_id = $1
-"""
 ACCEPTED_EVIDENCE = """
 SELECT data, at FROM app.booking_events WHERE booking_id = $1 AND type = 'booking.accepted' ORDER BY seq DESC LIMIT 1
 """
 
 
-RELEASE_STALE_HOLDS = """
-UPDATE app.reservations SET active = false WHERE technician_id = $1 AND active AND held_until < $2
-"""
-HOLD = "SELECT active FROM app.reservations WHERE booking_id = $1 AND technician_id = $2"
-OVERLAPS = """
-SELECT EXISTS (SELECT 1 FROM app.reservations
-               WHERE technician_id = $1 AND active AND booking_id <> $2 AND during && tstzrange($3, $4))
-"""
-DUE = """
-SELECT booking_id, kind FROM app.deadlines WHERE fired_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2
-"""
-FIRE = """
-UPDATE app.deadlines SET fired_at = $3 WHERE booking_id = $1 AND kind = $2 AND fired_at IS NULL AND due_at <= $3
-RETURNING booking_id
-"""
-
-_ENDS_A_LEG = (ev.Arrived, ev.Released, ev.Reassigned, ev.Cancelled, ev.Completed, ev.NoShow, ev.Overridden)
-
-
-@dataclass(frozen=True, slots=True)
-class Held(Fact):
-    """A technician's time is taken for a booking; while its payment is being authorised, only `until` a moment."""
-
-    booking_id: UUID
-    technician_id: UUID
-    start: datetime
-    end: datetime
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LetGo(Fact):
-    """A hold ended without a booking."""
-
-    booking_id: UUID
-    technician_id: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """A GPS session as stored: who drives to which booking, from when to when."""
-
-    session_id: UUID
-    booking_id: UUID
-    technician_id: UUID
-    opened_at: datetime
-    closed_at: datetime | None
-    close_reason: str | None
-
-
 def rows(fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]:
-    """Yield a booking's row, its event, and what follows for reservations, deadlines, sessions and ratings."""
-    match fact:
-        case BookingEvent():
-            yield Row("bookings", _columns(fact.booking))
-            yield Row("booking_events", _event(fact, event_id, context))
-            yield from _sealed_text(fact, event_id, context)
-            yield from _consequences(fact)
-        case Held():
-            yield Row("reservations", {"booking_id": fact.booking_id, "technician_id": fact.technician_id,
-                                       "during": during(fact.start, fact.end), "held_until": fact.until})  # fmt: skip
-        case LetGo():
-            yield Row(
-                "reservations",
-                {"booking_id": fact.booking_id, "technician_id": fact.technician_id, "released": True},
-            )
+    """Yield a booking's row, its event, and the sealed text that came with it."""
+    if isinstance(fact, BookingEvent):
+        yield Row("bookings", _columns(fact.booking))
+        yield Row("booking_events", _event(fact, event_id, context))
+        yield from _sealed_text(fact, event_id, context)
 
 
 def _sealed_text(fact: BookingEvent, event_id: UUID, context: Context) -> Iterator[Row]:
@@ -154,39 +88,6 @@ def _event(fact: BookingEvent, event_id: UUID, context: Context) -> dict[str, An
         "actor_role": context.actor.role, "correlation_id": context.correlation_id,
         "causation_id": context.causation_id, "data": fact.happened.data(),
     }  # fmt: skip
-
-
-def _consequences(fact: BookingEvent) -> Iterator[Row]:
-    b, happened = fact.booking, fact.happened
-    at = b.updated_at
-    if isinstance(happened, ev.Requested | ev.Reassigned | ev.Released):
-        yield Row(
-            "deadlines", {"booking_id": b.booking_id, "kind": "unanswered", "due_at": happened.deadline_at}
-        )
-    elif isinstance(happened, ev.Accepted | ev.Cancelled | ev.Overridden) or (
-        isinstance(happened, ev.Declined) and happened.final
-    ):
-        yield Row("deadlines", {"booking_id": b.booking_id, "kind": "unanswered", "due_at": None})
-    if isinstance(happened, ev.Started | ev.Extended):
-        yield Row(
-            "deadlines", {"booking_id": b.booking_id, "kind": "overrun", "due_at": happened.expected_end_at}
-        )
-    elif isinstance(happened, ev.Completed | ev.Cancelled | ev.Overridden):
-        yield Row("deadlines", {"booking_id": b.booking_id, "kind": "overrun", "due_at": None})
-    if isinstance(happened, ev.Departed):
-        yield Row("gps_sessions", {"session_id": happened.gps_session_id, "booking_id": b.booking_id,
-                                   "technician_id": b.technician_id, "opened_at": at})  # fmt: skip
-    elif b.gps_session_id is None and isinstance(happened, _ENDS_A_LEG):
-        reason = "reassigned" if isinstance(happened, ev.Reassigned | ev.Released) else str(b.state)
-        yield Row("gps_sessions", {"booking_id": b.booking_id, "closed_at": at, "close_reason": reason})
-    if fact.removed_id is not None:
-        yield Row(
-            "reservations", {"booking_id": b.booking_id, "technician_id": fact.removed_id, "released": True}
-        )
-    elif b.state in FINAL and isinstance(
-        happened, ev.Declined | ev.Expired | ev.Cancelled | ev.NoShow | ev.Completed | ev.Overridden
-    ):
-        yield Row("reservations", {"booking_id": b.booking_id, "technician_id": None, "released": True})
 
 
 def _booking(record: asyncpg.Record) -> Booking:
@@ -224,14 +125,9 @@ async def many(tx: Tx, booking_ids: Sequence[UUID]) -> dict[UUID, Booking]:
 
 
 async def lock(tx: Tx, booking_id: UUID) -> Booking | None:
-    """Read and lock a booking until the transaction ends. Lock its technician first where the time may change."""
+    """Read and lock a booking until the transaction ends; its technician was locked before."""
     record = await tx.fetchrow(LOCK, booking_id)
     return _booking(record) if record else None
-
-
-async def lock_technician(tx: Tx, technician_id: UUID) -> bool:
-    """Lock a technician's row, before any booking of theirs: one order for everybody, so no deadlock."""
-    return await tx.fetchval(LOCK_TECHNICIAN, technician_id) is not None
 
 
 async def list_(
@@ -263,38 +159,7 @@ async def names(tx: Tx, person_ids: Sequence[UUID]) -> dict[UUID, tuple[str, str
     return {r["person_id"]: (r["display_name"], r["photo_url"]) for r in await tx.fetch(NAMES, person_ids)}
 
 
-async def leg(tx: Tx, session_id: UUID) -> Leg | None:
-    """Read a GPS session."""
-    record = await tx.fetchrow(LEG, session_id)
-    return Leg(**record) if record else None
-
-
 async def evidence_at_acceptance(tx: Tx, booking_id: UUID) -> tuple[dict[str, Any], datetime] | None:
     """Return what the licence gate relied on when the visit was accepted, and when."""
     record = await tx.fetchrow(ACCEPTED_EVIDENCE, booking_id)
     return (record["data"]["evidence"], record["at"]) if record else None
-
-
-async def release_stale_holds(tx: Tx, technician_id: UUID, now: datetime) -> None:
-    """Let go of this technician's holds whose payment never came to an answer. The technician is locked."""
-    await tx.execute(RELEASE_STALE_HOLDS, technician_id, now)
-
-
-async def still_held(tx: Tx, booking_id: UUID, technician_id: UUID) -> bool:
-    """Tell whether the hold on a technician's time is still ours."""
-    return await tx.fetchval(HOLD, booking_id, technician_id) is True
-
-
-async def due(tx: Tx, now: datetime, limit: int) -> list[tuple[UUID, str]]:
-    """List deadlines that have passed and were not fired."""
-    return [(r["booking_id"], r["kind"]) for r in await tx.fetch(DUE, now, limit)]
-
-
-async def fire(tx: Tx, booking_id: UUID, kind: str, now: datetime) -> bool:
-    """Mark a deadline as fired; False when another process did, or when it was moved."""
-    return await tx.fetchval(FIRE, booking_id, kind, now) is not None
-
-
-async def is_free(tx: Tx, technician_id: UUID, start: datetime, end: datetime, *, ignoring: UUID) -> bool:
-    """Tell whether a technician, locked, has nothing else between `start` and `end`."""
-    return await tx.fetchval(OVERLAPS, technician_id, ignoring, start, end) is False

@@ -4,7 +4,7 @@ The executor knows no fact by name. Each table's module offers a `fact -> rows` 
 order of writing, parents first. Nothing is emitted here: other processes see facts through the outbox, after COMMIT.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from domain.context import Context
 from domain.facts import Fact
@@ -12,6 +12,8 @@ from storage import (
     audit,
     bookings,
     credentials,
+    deadlines,
+    gps_sessions,
     idempotency,
     jobs,
     ledger,
@@ -19,6 +21,7 @@ from storage import (
     outbox,
     payments,
     requests,
+    reservations,
     shares,
     technicians,
 )
@@ -33,6 +36,9 @@ WRITERS: tuple[Writer, ...] = (
     credentials.rows,
     matches.rows,
     bookings.rows,
+    reservations.rows,
+    deadlines.rows,
+    gps_sessions.rows,
     shares.rows,
     payments.rows,
     ledger.rows,
@@ -50,11 +56,17 @@ async def record(tx: Tx, facts: Sequence[Fact], context: Context) -> None:
     Raises asyncpg's `ExclusionViolationError` when a technician's time is taken, `UniqueViolationError` when a booking
     changed in between: services turn both into refusals.
     """
+    await record_all(tx, [(facts, context)])
+
+
+async def record_all(tx: Tx, stories: Iterable[tuple[Sequence[Fact], Context]]) -> None:
+    """Write several stories at once, each with its own context; each table is written once, in the stories' order."""
     tables: dict[str, list[dict[str, object]]] = {}
-    for fact in facts:
-        event_id = new_id()
-        for writer in WRITERS:
-            for row in writer(fact, event_id, context):
-                tables.setdefault(row.table, []).append(row.values)
+    for facts, context in stories:
+        for fact in facts:
+            event_id = new_id()
+            for writer in WRITERS:
+                for row in writer(fact, event_id, context):
+                    tables.setdefault(row.table, []).append(row.values)
     if tables:
         await tx.execute(RECORD, encode(list(tables.items())))

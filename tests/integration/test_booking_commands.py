@@ -12,7 +12,7 @@ from domain import commands
 from domain.commands import RequestBooking
 from domain.context import SYSTEM
 from domain.refusals import Refusal
-from services import booking, booking_view, deadlines, sharing
+from services import booking, booking_offers, booking_view, deadlines, sharing
 from services.booking_request import request
 from services.reply import Answer, Reply
 from storage import bookings
@@ -156,7 +156,9 @@ async def test_strangers_see_nothing(world: World) -> None:
     booking_id = await world.book()
     for actor in (world.customer(1), world.technician(3)):
         assert code(await booking_view.read(world.stores, booking_id, world.context(actor))) == "not_found"
-        cancelled = await booking.cancel(world.stores, booking_id, commands.Cancel("x"), world.context(actor))
+        cancelled = await booking_offers.cancel(
+            world.stores, booking_id, commands.Cancel("x"), world.context(actor)
+        )
         assert code(cancelled) == "not_found"
 
 
@@ -164,7 +166,7 @@ async def test_decline_offers_the_next_card(world: World) -> None:
     """With the fallback, a declined request goes to the next card's technician at the quoted price."""
     booking_id = await world.book(fallback="next_card")
     good(
-        await booking.decline(
+        await booking_offers.decline(
             world.stores, booking_id, commands.Decline("busy"), world.context(world.technician(0))
         )
     )
@@ -182,7 +184,7 @@ async def test_without_fallback_a_decline_ends_it_and_frees_the_time(world: Worl
     """The booking is declined, the technician's time is free, the hold on the card is to be released."""
     booking_id = await world.book()
     good(
-        await booking.decline(
+        await booking_offers.decline(
             world.stores, booking_id, commands.Decline("no"), world.context(world.technician())
         )
     )
@@ -206,14 +208,14 @@ async def test_release_and_reassign(world: World) -> None:
     booking_id = await world.book()
     await visit(world, booking_id, until="depart")
     good(
-        await booking.cancel(
+        await booking_offers.cancel(
             world.stores, booking_id, commands.Cancel("flat tyre"), world.context(world.technician())
         )
     )
     shown = good(await booking_view.read(world.stores, booking_id, world.context(world.customer())))
     assert (shown["state"], shown["technician"], shown["gps_session_id"]) == ("requested", None, None)
     command = commands.Reassign(world.technicians[2], "closest")
-    good(await booking.reassign(world.stores, booking_id, command, world.context(world.dispatch())))
+    good(await booking_offers.reassign(world.stores, booking_id, command, world.context(world.dispatch())))
     async with world.stores.db.reading() as tx:
         assert await tx.fetchval("SELECT close_reason FROM app.gps_sessions") == "reassigned"
         held = await tx.fetch("SELECT technician_id FROM app.reservations WHERE active")
@@ -251,7 +253,7 @@ async def test_a_share_dies_with_the_reassignment(world: World) -> None:
     now = datetime.now(UTC)
     assert isinstance(await sharing.resolve(world.stores, made["token"], now), sharing.Visit)
     command = commands.Reassign(world.technicians[2], "closest")
-    good(await booking.reassign(world.stores, booking_id, command, world.context(world.dispatch())))
+    good(await booking_offers.reassign(world.stores, booking_id, command, world.context(world.dispatch())))
     assert getattr(await sharing.resolve(world.stores, made["token"], now), "code", None) == "ended"
     assert getattr(await sharing.resolve(world.stores, "nonsense", now), "code", None) == "not_found"
 

@@ -33,7 +33,7 @@ def cells_in_bbox(w: float, s: float, e: float, n: float, size_m: float = 1000.0
     for row in range(_row(s, size_m), _row(n, size_m) + 1):
         columns = _columns(row, size_m)
         first, last = _column(w, columns), _column(e, columns)
-        if e - w >= 360.0 or (last <= first and e < w and last == first):
+        if e - w >= 360.0 or (e < w and first == last):
             first, last = 0, columns - 1
         elif last < first:
             last += columns

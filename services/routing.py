@@ -122,7 +122,8 @@ def build_roads(pbf: Path, tiles_dir: Path) -> None:
         (work / "roads.osm.pbf").unlink()
         (work / _PREPARED).write_text(mark)
         work.chmod(0o755)
-        _put_in_place(work, tiles_dir)
+        if _prepared_from(tiles_dir) != mark:  # another process may have been quicker
+            _put_in_place(work, tiles_dir)
         if _prepared_from(tiles_dir) != mark:
             raise RuntimeError(f"{tiles_dir} holds another extract and could not be replaced")
     finally:

@@ -2,7 +2,21 @@
 
 from collections.abc import Iterator
 
-from rest import auth, bookings, catalogue, credentials, discovery, health, me, shares, technicians
+from rest import (
+    audit,
+    auth,
+    bookings,
+    catalogue,
+    correlations,
+    credentials,
+    discovery,
+    finance,
+    health,
+    me,
+    payment_webhooks,
+    shares,
+    technicians,
+)
 from rest.registry import Route, Routes
 
 API: tuple[Routes, ...] = (
@@ -14,6 +28,10 @@ API: tuple[Routes, ...] = (
     shares.ROUTES,
     technicians.ROUTES,
     credentials.ROUTES,
+    finance.ROUTES,
+    payment_webhooks.ROUTES,
+    audit.ROUTES,
+    correlations.ROUTES,
     health.ROUTES,
 )
 

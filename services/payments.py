@@ -126,12 +126,12 @@ async def receive_webhook(
     if message is None:
         return Refusal("unauthenticated", "The webhook's signature is wrong or too old.")
     async with stores.db.reading() as tx:
-        known = await payments.get(tx, message.intent_id)
+        story = await payments.story(tx, message.intent_id)
         seen = await payments.seen(tx, gateway, message.message_id)
-    if known is None:
+    if story is None:
         return Refusal("not_found", "There is no such payment.")
     if not seen:
-        told = replace(context, actor=SYSTEM)
+        told = replace(context, actor=SYSTEM, correlation_id=story)
         await settle(stores, message.intent_id, Status(message.answer.status), message.answer.ref, told,
                      message=(gateway, message.message_id))  # fmt: skip
     return Reply(200, {"received": True})

@@ -12,29 +12,28 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from geo.roads import RoadNetwork
 from loadtest.api import Api, ApiError, Server, Unreachable, reach
-from loadtest.customer import Visit, Wish
 from loadtest.demand import Demand, read_streets
 from loadtest.device import Phone
+from loadtest.district import District, Setting
 from loadtest.legs import Legs, StreetLegs, TraceLegs
 from loadtest.noise import Habits
 from loadtest.pace import Pace
 from loadtest.program import run_as_child
 from loadtest.shapes import Account, Json
-from loadtest.tally import Tally
+from loadtest.tally import Tally, leaf
 from loadtest.technician import TechnicianLife, Temper
-from loadtest.traces import Trip, clusters, describe, read_folder
+from loadtest.traces import clusters, describe, read_folder
 
 REPORT_EVERY_S = 3.0
 EAGER_CREW = 6
 LOGINS_PER_S = 5.0
-BUSY_SHARE = 0.8
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 60.0
 GOODBYE_S = 1.0
@@ -71,24 +70,6 @@ class CityPlan:
     habits: Habits = field(default_factory=Habits)
 
 
-@dataclass(slots=True)
-class District:
-    """Technicians and customers who meet: the demo city, or the area of some recorded trips."""
-
-    name: str
-    lives: list[TechnicianLife]
-    customers: list[Api]
-    trips: Sequence[Trip] = ()
-    visits: dict[asyncio.Task[None], Visit] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-    greeted: set[str] = field(default_factory=set)
-
-    @property
-    def crew(self) -> set[str]:
-        """Ids of the technicians whom its customers may book."""
-        return {life.phone.me.technician_id for life in self.lives if life.phone.me is not None}
-
-
 async def run(base_url: str, plan: CityPlan, stop: asyncio.Event, report: Report) -> None:
     """Live until `stop`; `report` gets a status object every few seconds. Raises only for a bad plan."""
     tally = Tally()
@@ -107,13 +88,14 @@ class City:
     """All districts of one process."""
 
     def __init__(self, at: Server, plan: CityPlan, tally: Tally) -> None:
+        rng = random.Random(plan.seed)
+        roads = RoadNetwork.open(plan.roads) if plan.roads is not None else None
         self._at = at
         self._plan = plan
         self._tally = tally
         self._pace = Pace(plan.speed)
-        self._rng = random.Random(plan.seed)
-        roads = RoadNetwork.open(plan.roads) if plan.roads is not None else None
-        self._demand = Demand(self._rng, roads, read_streets(plan.streets))
+        self._demand = Demand(rng, roads, read_streets(plan.streets))
+        self._setting = Setting(at, self._demand, self._pace, tally, rng)
         streets = StreetLegs(roads)
         self.districts = [self._main(streets)]
         if plan.traces is not None:
@@ -128,14 +110,8 @@ class City:
                 eager = i < EAGER_CREW
                 delay_s = 0.0 if eager else (order - EAGER_CREW) / LOGINS_PER_S + 0.5
                 order += 1
-                works.append(
-                    (life.phone.account.name, self._keep(life.phone.account.name, life.run, delay_s))
-                )
-
-            async def custom(district: District = district) -> None:
-                await self._customers(district)
-
-            works.append((f"customers-{district.name}", self._keep("customers", custom, 0.0)))
+                works.append((life.name, self._keep(life.name, life.run, delay_s)))
+            works.append((f"customers-{district.name}", self._keep("customers", district.run, 0.0)))
         works.append(("wishes", self._learn_wishes()))
         works.append(("report", self._keep("report", lambda: self._report(report), 0.0)))
         return works
@@ -167,7 +143,7 @@ class City:
             for i in range(plan.technicians)
         ]
         customers = [self._api(f"cust-{plan.first + i:03d}") for i in range(plan.customers)]
-        return District("city", lives, customers)
+        return District("city", self._setting, lives, customers)
 
     def _traced(self, folder: Path, streets: Legs) -> list[District]:
         trips = clusters(read_folder(folder))
@@ -178,7 +154,7 @@ class City:
             names = [person["email"].split("@")[0] for person in area["technicians"]]
             lives = [self._life(name, legs, eager=1) for name in names]
             customers = [self._api(person["email"].split("@")[0]) for person in area["customers"]]
-            districts.append(District(area["name"], lives, customers, mine))
+            districts.append(District(area["name"], self._setting, lives, customers, mine))
         return districts
 
     def _life(self, name: str, legs: Legs, *, eager: int) -> TechnicianLife:
@@ -206,79 +182,11 @@ class City:
             try:
                 await work()
             except Exception as error:  # noqa: BLE001 - whatever it was, the city lives on and says so
-                self._tally.error(name.rstrip("-0123456789"), _leaf(error))
+                self._tally.error(name.rstrip("-0123456789"), leaf(error))
             if time.monotonic() - begun > 120:
                 backoff_s = FIRST_BACKOFF_S
             await asyncio.sleep(backoff_s * random.uniform(0.7, 1.3))
             backoff_s = min(MAX_BACKOFF_S, backoff_s * 2)
-
-    async def _customers(self, district: District) -> None:
-        while True:
-            self._clear_away(district)
-            wish = self._next_wish(district)
-            if wish is not None:
-                self._open_app(district, wish)
-            await asyncio.sleep(0.05 if wish is not None and wish.hurried else 0.4)
-
-    def _next_wish(self, district: District) -> Wish | None:
-        free = [life for life in district.lives if life.free]
-        if not free or len(district.visits) >= min(len(district.customers), 200):
-            return None
-        fresh = next(
-            (life for life in free if life.eager and life.phone.account.name not in district.greeted), None
-        )
-        if fresh is not None and fresh.phone.me is not None and fresh.phone.place is not None:
-            district.greeted.add(fresh.phone.account.name)
-            services = fresh.phone.me.services
-            if district.trips:
-                trip = min(district.trips, key=lambda trip: trip.duration_s)
-                return self._demand.at_trip_end(trip, services, hurried=True)
-            return self._demand.near(fresh.phone.place, services)
-        hour = datetime.now(UTC).hour
-        wanted = (
-            self._demand.level(time.time() / self._pace.shrunk_s(1.0), hour)
-            * BUSY_SHARE
-            * len(district.lives)
-        )
-        if len(district.visits) >= wanted:
-            return None
-        life = self._rng.choice(free)
-        if life.phone.me is None or not life.phone.me.services:
-            return None
-        if district.trips:
-            return self._demand.at_trip_end(self._rng.choice(district.trips), life.phone.me.services)
-        homes = [other.phone.me.home for other in district.lives if other.phone.me and other.phone.me.home]
-        return self._demand.anywhere(homes, life.phone.me.services)
-
-    def _open_app(self, district: District, wish: Wish) -> None:
-        busy = district.used
-        api = self._rng.choice([api for api in district.customers if api.account.name not in busy])
-        name = api.account.name
-        visit = Visit(
-            self._at,
-            api,
-            wish,
-            crew=district.crew,
-            pace=self._pace,
-            rng=self._own_rng(f"{name}/{time.time_ns()}"),
-            tally=self._tally,
-        )
-        busy.add(name)
-        district.visits[asyncio.create_task(self._visit(visit), name=name)] = visit
-
-    async def _visit(self, visit: Visit) -> None:
-        try:
-            await visit.run()
-        except Exception as error:  # noqa: BLE001 - one customer's trouble is not the city's
-            self._tally.error("visit", _leaf(error))
-            await asyncio.sleep(5.0 if isinstance(_leaf(error), Unreachable) else 1.0)
-        if visit.booking is None:
-            await asyncio.sleep(2.0)  # nobody came of it: no hammering
-
-    def _clear_away(self, district: District) -> None:
-        for task in [task for task in district.visits if task.done()]:
-            del district.visits[task]
-            district.used.discard(task.get_name())
 
     async def _learn_wishes(self) -> None:
         """Ask once what may be wished; without an answer nobody wishes anything."""
@@ -295,13 +203,6 @@ class City:
 
 def _counted(words: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(words).items()))
-
-
-def _leaf(error: BaseException) -> BaseException:
-    """The first real error inside a task group's group of them."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def main() -> None:

@@ -40,6 +40,7 @@ class Wish:
     postcode: str
     hurried: bool = False  # no hesitation: a demo's first bookings
     experience: tuple[str, ...] = ()
+    prefer: str | None = None  # a technician to take if on offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,10 @@ class Visit:
     def _by_liking(self, cards: list[Card]) -> list[Card]:
         """Mostly as ranked; the soonest first for those in a hurry."""
         if self._wish.hurried:
-            return sorted(cards, key=lambda card: (card.distance_m, card.eta_s, card.position))
+            preferred = self._wish.prefer
+            return sorted(
+                cards, key=lambda card: (card.technician_id != preferred, card.distance_m, card.position)
+            )
         return sorted(cards, key=lambda card: card.position + self._rng.expovariate(0.7))
 
     async def _try_to_book(self, match: Match, card: Card) -> Booking | None:

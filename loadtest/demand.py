@@ -8,7 +8,7 @@ import json
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from geo.distance import destination
@@ -37,10 +37,11 @@ class Demand:
         day = 0.9 + 0.1 * math.cos((hour - 17) / 24 * math.tau)
         return max(0.55, min(1.0, day - 0.12 + 0.12 * math.sin(now_s / WAVE_S * math.tau)))
 
-    def near(self, home: LatLon, services: Sequence[str]) -> Wish:
+    def near(self, home: LatLon, services: Sequence[str], *, prefer: str | None) -> Wish:
         """A short leg from a technician's place: what a demo starts with."""
         way_m = self.rng.uniform(*NEAR_M)
-        return self._wish(destination(*home, self.rng.uniform(0, 360), way_m), services, hurried=True)
+        wish = self._wish(destination(*home, self.rng.uniform(0, 360), way_m), services)
+        return replace(wish, hurried=True, prefer=prefer, experience=())
 
     def anywhere(self, homes: Sequence[LatLon], services: Sequence[str]) -> Wish:
         """A wish of an ordinary customer: around one of a few hot spots among the homes."""
@@ -54,22 +55,21 @@ class Demand:
         way_m = min(3 * SPREAD_M, abs(self.rng.gauss(0, SPREAD_M)) + 150)
         return self._wish(destination(*spot, self.rng.uniform(0, 360), way_m), services)
 
-    def at_trip_end(self, trip: Trip, services: Sequence[str], *, hurried: bool = False) -> Wish:
+    def at_trip_end(self, trip: Trip, services: Sequence[str], *, prefer: str | None = None) -> Wish:
         """Somebody who lives where a recorded trip ended."""
         line1 = f"{self.rng.randint(1, 200)} Trace Street"
-        return Wish(self.rng.choice(services), trip.end, line1, trip.source.title(), "00000", hurried)
+        service, city = self.rng.choice(services), trip.source.title()
+        return Wish(service, trip.end, line1, city, "00000", hurried=prefer is not None, prefer=prefer)
 
     def _experience(self) -> tuple[str, ...]:
         some = len(self.experiences) > 1 and self.rng.random() < 0.4
         return tuple(self.rng.sample(self.experiences, self.rng.choice((1, 2)))) if some else ()
 
-    def _wish(self, place: LatLon, services: Sequence[str], *, hurried: bool = False) -> Wish:
+    def _wish(self, place: LatLon, services: Sequence[str]) -> Wish:
         on_street = self.roads.snap(*place) if self.roads is not None else None
         line1 = f"{self.rng.randint(100, 3900)} Demo Street"
-        wanted = () if hurried else self._experience()
-        return Wish(
-            self.rng.choice(services), on_street or place, line1, "Baltimore", "21224", hurried, wanted
-        )
+        service, wanted = self.rng.choice(services), self._experience()
+        return Wish(service, on_street or place, line1, "Baltimore", "21224", experience=wanted)
 
 
 def read_streets(path: Path | None) -> list[tuple[LatLon, str]]:

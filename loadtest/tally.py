@@ -62,3 +62,10 @@ def quantiles_ms(seconds: list[float]) -> Json:
         **{f"p{p}": round(ordered[min(last, round(p / 100 * last))] * 1000, 1) for p in (50, 95, 99)},
         "max": round(ordered[-1] * 1000, 1),
     }
+
+
+def leaf(error: BaseException) -> BaseException:
+    """The first real error inside a task group's group of them."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

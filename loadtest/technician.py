@@ -85,6 +85,26 @@ class TechnicianLife:
         self._refused: dict[str, int] = {}
 
     @property
+    def name(self) -> str:
+        """The account's, for status and counts."""
+        return self.phone.account.name
+
+    @property
+    def technician_id(self) -> str | None:
+        """Known once signed in."""
+        return self.phone.me.technician_id if self.phone.me is not None else None
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """What they do; nothing before they signed in."""
+        return self.phone.me.services if self.phone.me is not None else ()
+
+    @property
+    def home(self) -> LatLon | None:
+        """Where they are based."""
+        return self.phone.me.home if self.phone.me is not None else None
+
+    @property
     def eager(self) -> bool:
         """Whether the next job is still taken without hesitation."""
         return self._eager > 0

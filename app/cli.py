@@ -31,9 +31,7 @@ app.add_typer(user, name="user")
 app.add_typer(audit, name="audit")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
-Port = Annotated[
-    int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")
-]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")]
 
 
 @app.command(rich_help_panel="Run")
@@ -43,7 +41,7 @@ def demo(
     technicians: Annotated[
         int, typer.Option(min=1, max=500, help="Phones that drive through the city.")
     ] = 40,
-    speed: Annotated[float, typer.Option(min=0.2, max=20, help="How much faster than real life goes.")] = 1.0,
+    speed: Annotated[float, typer.Option(min=0.2, max=20, help="How much faster than real life goes.")] = 5.0,
     traces: Annotated[
         Path | None,
         typer.Option(exists=True, file_okay=False, help="A folder of recorded trips to drive again."),

@@ -48,7 +48,7 @@ class Plan:
     """How the demo is wanted."""
 
     technicians: int = 40
-    speed: float = 1.0
+    speed: float = 5.0
     traces: Path | None = None
     simulator: bool = True
     fresh: bool = False

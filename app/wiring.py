@@ -81,8 +81,8 @@ def create_app(
             sign_ins_burst=settings.sign_ins_burst,
             trusted_proxies=settings.trusted_proxies,
             check_answers=settings.check_answers,
-            registry=registry,
         ),
+        registry,
     )
     pages.setup(app, demo=demo, tiles_url=settings.tiles_url, basemap_path=BASEMAP)
     return app

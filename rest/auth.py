@@ -88,7 +88,7 @@ async def token(ask: Ask[TokenBody]) -> Answer:
     roles=ANYBODY,
     answer=TokensView,
     refusals=("unauthenticated", "token_expired", "token_revoked"),
-    limit="sign_in",
+    limit="default",
 )
 async def refresh(ask: Ask[RefreshBody]) -> Answer:
     """Exchange a refresh token for new tokens.

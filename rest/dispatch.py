@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import orjson
 import structlog
 from aiohttp import web
 
@@ -136,7 +135,7 @@ def _render(
         headers["Idempotency-Replayed"] = "true"
     if answer.status == 204 or route.answer is None:
         return web.Response(status=answer.status, headers=headers)
-    payload = orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)
+    payload = problem.encode(answer.body)
     if door.check_answers and answer.status < 400:
         route.answer.model_validate_json(payload)
     if answer.status >= 400:  # a refusal that was saved under an Idempotency-Key, answered word for word

@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import orjson
 from aiohttp import web
@@ -46,6 +47,19 @@ FIELD_CODES: Mapping[str, str] = {
 }
 
 
+def encode(body: Mapping[str, Any]) -> bytes:
+    """Encode an answer: times in UTC with Z, ids as text (the driver's UUIDs are a subclass that orjson leaves to us)."""
+    return orjson.dumps(body, default=_default, option=orjson.OPT_UTC_Z)
+
+
+def _default(value: object) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, (tuple, set, frozenset)):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is not JSON-ready")
+
+
 def response(refusal: Refusal, correlation_id: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """Answer a refusal, with the headers that its status calls for."""
     sent = {"Cache-Control": "no-store", **(headers or {})}
@@ -56,7 +70,7 @@ def response(refusal: Refusal, correlation_id: str, headers: Mapping[str, str] |
         sent["Retry-After"] = str(retry_after_s)
     return web.Response(
         status=refusal.status,
-        body=orjson.dumps(document(refusal, correlation_id), default=str, option=orjson.OPT_UTC_Z),
+        body=encode(document(refusal, correlation_id)),
         content_type=CONTENT_TYPE,
         headers=sent,
     )

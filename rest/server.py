@@ -1,7 +1,7 @@
 """Attaches the HTTP door to a web application: middleware, every declared operation, the documents, the metrics."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from ipaddress import ip_network
 
@@ -30,7 +30,6 @@ class DoorSettings:
     sign_ins_burst: int = 20
     trusted_proxies: Sequence[str] = ()
     check_answers: bool = False
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def limits(self) -> dict[str, Limit]:
         """Return the buckets by the name that a declaration uses."""
@@ -42,10 +41,15 @@ class DoorSettings:
         }
 
 
-def attach(app: web.Application, settings: DoorSettings, routes: Iterable[Route] | None = None) -> None:
+def attach(
+    app: web.Application,
+    settings: DoorSettings,
+    registry: CollectorRegistry,
+    routes: Iterable[Route] | None = None,
+) -> None:
     """Add this door to an application whose STORES will be set by the time that it serves."""
     routes = list(declared() if routes is None else routes)
-    metrics = metrics_in(settings.registry)
+    metrics = metrics_in(registry)
     door = Door(
         limiter=Limiter(settings.limits()),
         trusted=[ip_network(proxy, strict=False) for proxy in settings.trusted_proxies],

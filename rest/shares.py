@@ -4,18 +4,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from domain.booking import State
 from domain.context import Role
 from domain.refusals import Refusal
 from rest.bookings import booking_visible
-from rest.models import Body, Instant, Json, Nothing, Query, View
+from rest.models import Body, Instant, Nothing, Query, View
 from rest.registry import ANYBODY, Ask, Routes
-from services import sharing
+from services import sharing, watching
 from services.reply import Answer, Reply
 
 ROUTES = Routes("Shares")
-
-PHASES = {State.EN_ROUTE: "en_route", State.ARRIVED: "arrived", State.IN_SERVICE: "arrived"}
 
 
 class ShareBody(Body):
@@ -45,14 +42,30 @@ class FirstNameView(View):
     photo_url: str | None
 
 
+class EtaView(View):
+    """When somebody will be there: the likely time, and a range."""
+
+    at: Instant
+    low: Instant
+    high: Instant
+    method: str
+
+
+class DestinationView(View):
+    """Where the technician is going."""
+
+    lat: float
+    lon: float
+
+
 class SharedVisitView(View):
     """What the holder of a link sees."""
 
     technician: FirstNameView | None
     phase: Literal["waiting", "en_route", "near", "arrived"]
     freshness: Literal["live", "delayed", "lost"] | None
-    eta: Json | None = Field(description="`{at, low, high, method}`, once the technician is on the way")
-    destination: Json | None = Field(description="As the disclosure policy says")
+    eta: EtaView | None = Field(description="Once the technician is on the way")
+    destination: DestinationView | None = Field(description="As the disclosure policy says")
     ended: bool
 
 
@@ -87,16 +100,12 @@ async def shared(ask: Ask) -> Answer:
     visit = await sharing.resolve(ask.stores, ask.text("token"), ask.context.now)
     if isinstance(visit, Refusal):
         return visit
-    booking = visit.booking
-    near = booking.state == State.EN_ROUTE and booking.near_at is not None
     face = {"first_name": visit.technician_first_name, "photo_url": visit.photo_url}
     return Reply(
         200,
         {
-            "technician": face if booking.technician_id else None,
-            "phase": "near" if near else PHASES.get(booking.state, "waiting"),
-            "freshness": None,
-            "eta": None,
+            "technician": face if visit.booking.technician_id else None,
+            **await watching.arrival(ask.stores, visit.booking.booking_id, ask.context.now),
             "destination": visit.destination,
             "ended": False,
         },

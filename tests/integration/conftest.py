@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.conftest import Database
+from tests.integration.door import Door, open_door
 from tests.integration.world import World, open_world
 
 
@@ -13,3 +14,10 @@ async def world(database: Database) -> AsyncIterator[World]:
     """A small world on a database of this test alone."""
     async with open_world(database.app_url, database.owner_url) as furnished:
         yield furnished
+
+
+@pytest.fixture
+async def door(world: World) -> AsyncIterator[Door]:
+    """The HTTP door of that world, on a real server."""
+    async with open_door(world) as opened:
+        yield opened

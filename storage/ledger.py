@@ -40,7 +40,8 @@ WHERE t.transaction_id = $1
 """
 TRANSACTION_ENTRIES = """
 SELECT e.entry_id, a.account_id, a.code, e.currency, e.debit, e.credit
-FROM app.ledger_entries e JOIN app.accounts a USING (account_id) WHERE e.transaction_id = $1 ORDER BY e.entry_id
+FROM app.ledger_entries e JOIN app.accounts a USING (account_id)
+WHERE e.transaction_id = $1 ORDER BY e.debit = 0, a.code
 """
 TRIAL_BALANCE = """
 SELECT a.account_id, a.code, a.currency, sum(e.debit)::bigint AS debit, sum(e.credit)::bigint AS credit

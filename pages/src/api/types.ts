@@ -26,14 +26,14 @@ export type BookingState =
 export type Phase = "waiting" | "en_route" | "near" | "arrived" | "ended";
 export type Freshness = "live" | "delayed" | "lost";
 
+/** In full for the visit's own people, the area alone for others. */
 export interface Address extends Partial<Place> {
+  area_id?: string;
+  area?: string | null;
   line1?: string;
   city?: string;
   postcode?: string;
   notes?: string | null;
-  area?: string;
-  area_id?: string;
-  area_name?: string;
 }
 
 export interface TechnicianFace {
@@ -91,13 +91,15 @@ export interface Page<T> {
 export interface Service {
   service: string;
   name: string;
-  description?: string | null;
-  duration_min?: number | null;
+  description: string | null;
+  duration_s: number;
+  base_price: Money;
 }
 
 export interface Experience {
   experience: string;
   name: string;
+  description?: string | null;
 }
 
 export interface GeocodeHit extends Place {
@@ -135,6 +137,42 @@ export interface Discovery {
   reason?: "outside_service_area" | "nobody_qualified" | "nobody_free" | null;
 }
 
+/** One licence rule of a place, and how it stands for one technician. */
+export interface CredentialItem {
+  credential_type: string;
+  title: string;
+  required: boolean;
+  status: string;
+  level: string;
+  jurisdiction_name: string;
+  issuing_board: string | null;
+  lookup_url: string | null;
+  complaint_contact: string | null;
+  notice: string | null;
+  number: string | null;
+  issued_on: string | null;
+  expires_on: string | null;
+  verified_on: string | null;
+  verified_how: string | null;
+  next_check_on: string | null;
+}
+
+export interface CredentialView {
+  technician: TechnicianFace;
+  jurisdiction_name: string;
+  service: string;
+  qualified: boolean;
+  rules_known: boolean;
+  complaint_contact: string | null;
+  items: CredentialItem[];
+}
+
+export interface ShareLink {
+  url: string;
+  token: string;
+  expires_at: string;
+}
+
 /** A moment as REST (RFC 3339), as `/gps` (ms since the epoch), or as seconds from now. */
 export type WireMoment = string | number;
 
@@ -165,7 +203,7 @@ export interface Position {
 }
 
 export interface Share {
-  technician: { first_name: string; photo_url: string | null } | null;
+  technician: { first_name: string | null; photo_url: string | null } | null;
   phase: Phase;
   freshness: Freshness | null;
   eta: Eta | null;

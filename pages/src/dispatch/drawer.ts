@@ -96,7 +96,7 @@ export class Drawer {
     const { booking } = visit;
     const { technician, customer, address, price } = booking;
     const who = technician?.display_name ?? "Nobody yet";
-    const street = address?.line1 ?? address?.area_name ?? address?.area ?? "Address hidden";
+    const street = address?.line1 ?? address?.area ?? "Address hidden";
     const town = [address?.city, address?.postcode].filter(Boolean).join(" ");
     fill(
       this.#body,

@@ -120,7 +120,7 @@ function shortState(state: BookingState): string {
 
 export function placeOf(booking: Booking): string {
   const { address } = booking;
-  return address?.line1 ?? address?.area_name ?? address?.area ?? "";
+  return address?.line1 ?? address?.area ?? "";
 }
 
 export function matches(visit: Visit, query: string): boolean {

@@ -1,6 +1,6 @@
 /** What is known of one arrival now: everything that a map, a headline and a screen reader need, in one place. */
 import type { Eta, Freshness, Phase, Place, Position } from "../api/types.ts";
-import { minutes, moment, time } from "../text/format.ts";
+import { minutes, moment, timeRange } from "../text/format.ts";
 
 export interface ArrivalState {
   phase: Phase;
@@ -26,8 +26,5 @@ export function etaRange(eta: Eta | null, now = Date.now()): string | null {
 
 /** "3:41 – 3:46 PM": when the door bell should ring. */
 export function etaClock(eta: Eta | null): string | null {
-  if (!eta) return null;
-  const [low, high] = [time(moment(eta.low)), time(moment(eta.high))];
-  return low === high ? low : `${low} – ${high}`;
+  return eta ? timeRange(eta.low, eta.high) : null;
 }
-

@@ -21,6 +21,11 @@ export function time(value: WireMoment): string {
   return clock.format(moment(value));
 }
 
+/** "3:41 – 3:46 PM". */
+export function timeRange(from: WireMoment, to: WireMoment): string {
+  return clock.formatRange(moment(from), moment(to));
+}
+
 /** "3:40 PM" today, "Tue, Nov 24, 3:40 PM" on another day. */
 export function dayAndTime(value: WireMoment): string {
   const at = new Date(moment(value));

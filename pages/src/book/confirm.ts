@@ -1,0 +1,94 @@
+/** The last look before a visit is asked for: who, where, what it costs, and how it is paid. */
+import type { Api } from "../api/client.ts";
+import { Problem } from "../api/problem.ts";
+import type { Booking, Card, Discovery } from "../api/types.ts";
+import { dayAndTime, money } from "../text/format.ts";
+import { fill, h } from "../ui/dom.ts";
+import { errorBox, face, runBusy } from "../ui/parts.ts";
+import { openSheet } from "../ui/sheet.ts";
+import type { PlacePicker } from "./place_picker.ts";
+
+interface Options {
+  api: Api;
+  discovery: Discovery;
+  card: Card;
+  place: PlacePicker;
+  booked(booking: Booking): void;
+}
+
+/** The built-in gateway is a sandbox: no card is charged, and each way that paying can go can be tried. */
+const METHODS: [value: string, words: string, hint: string][] = [
+  ["sandbox_ok", "Test card", "Works at once. No money moves."],
+  ["sandbox_slow", "Test card of a slow bank", "Works after a few seconds."],
+  ["sandbox_declined", "Test card that is declined", "To see what happens then."],
+];
+
+export function confirmBooking({ api, discovery, card, place, booked }: Options): void {
+  const { technician, price } = card;
+  const at = place.value;
+  if (!at) return;
+  const line1 = text("line1", "Street and number", at.line1, "address-line1");
+  const city = text("city", "City", at.city, "address-level2");
+  const postcode = text("postcode", "Postcode", at.postcode, "postal-code");
+  const notes = h("textarea.input", { id: "notes", rows: 2, maxlength: 500, placeholder: "Bell, floor, a friendly dog" });
+  const methods = h("fieldset.methods", null, h("legend.label", null, "Payment"), ...METHODS.map(method));
+  const fallback = h("input", { type: "checkbox", id: "fallback" });
+  const errors = h("div");
+  const submit = h("button.button.primary.wide", { type: "submit", "data-testid": "confirm" }, `Ask ${technician.display_name.split(" ")[0] ?? ""} · ${money(price.total)}`);
+  const form = h(
+    "form.confirm", null,
+    h("div.card-who", null, face(technician.display_name, technician.photo_url, 48), h("div", null, h("h3", null, technician.display_name), h("p.quiet", null, `Can start ${dayAndTime(card.earliest_start)}`))),
+    line1.field,
+    h("div.two", null, city.field, postcode.field),
+    h("div.field", null, h("label", { for: "notes" }, "For the technician (optional)"), notes),
+    methods,
+    h("label.check", null, fallback, h("span", null, "If they cannot come, ask the next one on my list")),
+    bill(card),
+    errors,
+    submit,
+    h("p.hint", null, "You pay after the visit. The amount is only reserved now."),
+  );
+  const sheet = openSheet("Ask for this visit", form);
+  sheet.element.dataset["testid"] = "confirm-sheet";
+  const request = async (): Promise<void> => {
+    try {
+      const booking = await api.command<Booking>("/bookings", {
+        match_id: discovery.match_id,
+        card_id: card.card_id,
+        address: {
+          line1: line1.input.value.trim(), city: city.input.value.trim(), postcode: postcode.input.value.trim(), lat: at.lat, lon: at.lon,
+          ...(notes.value.trim() ? { notes: notes.value.trim() } : {}),
+        },
+        payment_method: methods.querySelector<HTMLInputElement>("input:checked")?.value,
+        fallback: fallback.checked ? "next_card" : "none",
+      });
+      sheet.close();
+      booked(booking);
+    } catch (error) {
+      fill(errors, errorBox(Problem.of(error)));
+    }
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    fill(errors);
+    void runBusy(submit, request);
+  });
+}
+
+function bill({ price }: Card): HTMLElement {
+  const row = (words: string, amount: string): HTMLElement => h("div", null, h("dt", null, words), h("dd.number", null, amount));
+  return h(
+    "dl.bill", null,
+    row("Visit", money(price.base)), row("Travel", money(price.travel)), row("Tax", money(price.tax)),
+    h("div.total", null, h("dt", null, "Total"), h("dd.number", null, money(price.total))),
+  );
+}
+
+function method([value, words, hint]: [string, string, string], index: number): HTMLElement {
+  return h("label.method", null, h("input", { type: "radio", name: "method", value, checked: index === 0 }), h("span", null, h("strong", null, words), h("span.quiet", null, hint)));
+}
+
+function text(id: string, label: string, value: string, complete: string): { field: HTMLElement; input: HTMLInputElement } {
+  const input = h("input.input", { id, name: id, value, autocomplete: complete, required: true, maxlength: 200 });
+  return { field: h("div.field", null, h("label", { for: id }, label), input), input };
+}

@@ -30,14 +30,14 @@ def cells_in_bbox(w: float, s: float, e: float, n: float, size_m: float = 1000.0
 
     Lazy: ask `count_in_bbox` first when a stranger chose the box.
     """
+    wide = e - w if e >= w else e - w + 360.0
     for row in range(_row(s, size_m), _row(n, size_m) + 1):
         columns = _columns(row, size_m)
-        first, last = _column(w, columns), _column(e, columns)
-        if e - w >= 360.0 or (e < w and first == last):
-            first, last = 0, columns - 1
-        elif last < first:
-            last += columns
-        for column in range(first, last + 1):
+        first = _column(w, columns)
+        more = (_column(e, columns) - first) % columns
+        if wide >= 360.0 or (more == 0 and wide > 180.0):
+            more = columns - 1
+        for column in range(first, first + more + 1):
             yield row << _COLUMN_BITS | column % columns
 
 

@@ -49,3 +49,10 @@ def test_the_whole_world_has_every_cell_once() -> None:
 def test_neighbours_differ() -> None:
     """Two places two kilometres apart never share a cell of one kilometre."""
     assert cell_id(39.28, -76.57) != cell_id(*destination(39.28, -76.57, 45, 2000))
+
+
+def test_a_box_at_the_antimeridian_is_not_the_world() -> None:
+    """A small box that begins at the very 180th meridian has few cells, its own among them."""
+    cells = list(cells_in_bbox(180.0, 0.0, -179.99, 0.03))
+    assert cell_id(0.0, 180.0) in cells
+    assert len(cells) < 20

@@ -1,11 +1,14 @@
-"""How long until somebody sees a marker move: waits for a server to come up, signs in as the demo's dispatcher, watches.
+"""How long until somebody sees a marker move: waits for a server, signs in as the demo's dispatcher, watches.
 
 `python -m loadtest.first_marker --url URL --since EPOCH_SECONDS` prints the seconds from that moment (say, `git clone`)
 to the second position of one booking, and exits 1 when none came within `--patience`.
 """
 
+import argparse
 import asyncio
 import random
+import sys
+import time
 from contextlib import suppress
 
 from loadtest.api import reach

@@ -23,6 +23,7 @@ CREATE EXTENSION IF NOT EXISTS btree_gist;
 CREATE EXTENSION IF NOT EXISTS citext;
 
 GRANT USAGE ON SCHEMA app TO doorstep_app;
+GRANT SELECT ON app.schema_migrations TO doorstep_app; -- readiness and `doorstep doctor` ask what is pending
 GRANT USAGE ON SCHEMA audit TO doorstep_app, doorstep_audit;
 GRANT USAGE ON SCHEMA metrics TO doorstep_app, doorstep_metrics;
 GRANT USAGE ON SCHEMA telemetry TO doorstep_telemetry;

@@ -21,11 +21,11 @@ NEAR_TIE_MICRO = 10_000
 
 # Millionths, all together one million. A feature is a share from 0 (worst) to 1 (best).
 WEIGHTS: Mapping[str, int] = {
-    "nearness": 300_000,
+    "nearness": 350_000,
     "soonness": 150_000,
     "rating": 200_000,
     "experience": 150_000,
-    "presence": 100_000,
+    "presence": 50_000,
     "standing": 50_000,
     "practice": 50_000,
 }
@@ -46,10 +46,12 @@ class MatchMade(Fact):
 class Facts:
     """What is known of one technician for one question, before it is turned into features.
 
-    `eta_s` and `distance_m` are rounded as the card shows them; `wait_s` is how long until the visit could begin,
-    beyond what was asked for; `present` None when presence does not matter (a visit on another day).
+    `way_s` is the driving time from the technician's cell; `eta_s` and `distance_m` are rounded as the card shows them;
+    `wait_s` is how long until the visit could begin, beyond what was asked for; `present` None when presence does not
+    matter (a visit on another day).
     """
 
+    way_s: float
     eta_s: int
     distance_m: int
     wait_s: float
@@ -115,7 +117,7 @@ def features(facts: Facts) -> dict[str, float]:
         facts.rating_count + RATING_PRIOR_COUNT
     )
     raw = {
-        "nearness": 1 / (1 + facts.eta_s / 1200),
+        "nearness": 1 / (1 + max(0.0, facts.way_s) / 1200),
         "soonness": math.exp(-max(0.0, facts.wait_s) / 3600),
         "rating": (stars - 1) / 4,
         "experience": fit(facts.wished, facts.matched),

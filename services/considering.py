@@ -136,6 +136,7 @@ def _in_time(
     if isinstance(passed, Stopped):
         return Closed(technician.technician_id, passed)
     facts = Facts(
+        way_s=eta,
         eta_s=eta_s,
         distance_m=cards.distance_shown_m(distance_m(ready.origin, (wish.lat, wish.lon))),
         wait_s=(starts_at - not_before).total_seconds(),

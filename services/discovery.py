@@ -40,7 +40,7 @@ async def discover(stores: Stores, wish: Wish, context: Context) -> Answer:
     if isinstance(scene, Refusal):
         return scene
     outcomes = await consider(stores, wish, scene, context.now)
-    match, rows, shown = _match(wish, scene, outcomes, context, stores.policy.match_ttl_s)
+    match, rows, shown = made(wish, scene, outcomes, context, stores.policy.match_ttl_s)
     async with stores.db.transaction() as tx:
         match["place"] = await _sealed_place(tx, wish, context)
         await record(tx, [MatchMade(match, rows)], context)
@@ -141,7 +141,7 @@ async def _sealed_place(tx: Tx, wish: Wish, context: Context) -> bytes:
     return personal.seal(key, {"lat": wish.lat, "lon": wish.lon})
 
 
-def _match(
+def made(
     wish: Wish, scene: Scene, outcomes: Sequence[Open | Closed], context: Context, ttl_s: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     """Rank those whom no gate stopped; return the match, its candidates, and the cards as the customer sees them."""

@@ -1,11 +1,12 @@
 """Where everything is put together: what a process opens, in order, and closes in the other order.
 
     settings → PostgreSQL → hot state → telemetry → router → payment gateway → Stores
-    → supervised tasks → REST, Socket.IO, pages
+    → REST, Socket.IO, pages → supervised tasks
 
 Each resource is one `async with`; the application serves when all of them stand, and nothing outlives it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -13,13 +14,16 @@ from datetime import UTC, datetime
 from aiohttp import web
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Gauge
 
-from app.background import Background
+from app.background import Background, until_stopped
 from app.city import BASEMAP
 from app.settings import Settings
 from pages import routes as pages
+from realtime import server as realtime
+from realtime.server import Realtime
 from rest import server as rest
 from rest.keys import STORES
-from services import audit, auth, deadlines, jobs
+from services import audit, auth, deadlines, jobs, payments
+from services.measures import Measures
 from services.routing import open_router
 from services.sandbox_gateway import SandboxGateway
 from services.stores import Stores
@@ -28,7 +32,9 @@ from storage.hot import HotState, MemoryHot
 from storage.hot_redis import open_redis_hot
 from storage.telemetry import open_telemetry
 
-DEMO: web.AppKey[bool] = web.AppKey("doorstep_demo", bool)
+REALTIME: web.AppKey[Realtime] = web.AppKey("doorstep_realtime", Realtime)
+
+READY_WITHIN_S = 10.0
 
 
 @asynccontextmanager
@@ -62,16 +68,23 @@ def create_app(
     for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
         registry.register(collector)
 
+    measures = Measures(registry)
+
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stores = await stack.enter_async_context(open_stores(settings, database_url, secret_key))
             app[STORES] = stores
+            live = realtime.attach(app, stores, allowed_origins=settings.allowed_origins, measures=measures)
+            app[REALTIME] = live
             background = Background()
             stack.push_async_callback(background.end)
-            _start_tasks(background, stores, registry)
+            _start_tasks(background, stores, live, registry)
+            async with asyncio.timeout(READY_WITHIN_S):
+                await live.ready.wait()
             yield
 
     app.cleanup_ctx.append(lifespan)
+    app.on_shutdown.append(_goodbye)
     rest.attach(
         app,
         rest.DoorSettings(
@@ -88,11 +101,19 @@ def create_app(
     return app
 
 
-def _start_tasks(background: Background, stores: Stores, registry: CollectorRegistry) -> None:
+async def _goodbye(app: web.Application) -> None:
+    """Tell sockets when to come back, while they still listen."""
+    await app[REALTIME].goodbye()
+
+
+def _start_tasks(background: Background, stores: Stores, live: Realtime, registry: CollectorRegistry) -> None:
     background.start("revocations", lambda stop: auth.follow_revocations(stores, stop))
     background.start("deadlines", lambda stop: deadlines.run(stores, stop, _now))
     background.start("jobs", lambda stop: jobs.work(stores, stop))
+    background.start("sandbox webhooks", lambda stop: payments.deliver_sandbox_webhooks(stores, stop))
     background.start("audit sealer", lambda stop: audit.run(stores, stop))
+    for name, loop in live.loops.items():
+        background.start(name, until_stopped(loop))
     restarts = Gauge("doorstep_task_restarts", "Restarts of supervised tasks", ("task",), registry=registry)
     for name in background.restarts:
         restarts.labels(name).set_function(lambda name=name: background.restarts[name])  # type: ignore[misc]

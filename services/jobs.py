@@ -1,7 +1,7 @@
 """The worker: takes jobs from PostgreSQL through pgqueuer, one process beside another, and writes down each try.
 
-A job that fails is tried again with exponential backoff and full jitter, `MAX_ATTEMPTS` times (about five hours), then
-held as failed, where `doorstep doctor` and `/system` see it and a person may let it run again. A worker that dies
+A job that fails is tried again with exponential backoff and jitter, `MAX_ATTEMPTS` times (about three hours), then held
+as failed, where `doorstep doctor` and `/system` see it and a person may let it run again. A worker that dies
 leaves its jobs to the others once its heartbeat is late, so handlers may run twice.
 """
 
@@ -50,8 +50,8 @@ JOBS: Mapping[str, Job] = {
 MAX_ATTEMPTS = 24
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 900.0
-BATCH = 10
-AT_ONCE = 20  # jobs of one process; more wait in the table
+BATCH = 4
+AT_ONCE = 8  # jobs of one process, so that requests find connections too; more wait in the table
 POLL_S = 5.0  # NOTIFY wakes the worker; this is the guarantee
 HEARTBEAT_S = 30.0
 TIDY_EVERY_S = 3600.0
@@ -78,6 +78,10 @@ class _Executor(AbstractEntrypointExecutor):
         started_at, attempt = datetime.now(UTC), job.attempts + 1
         try:
             await self._job.run(self._stores, wanted.payload, wanted.context)
+        except (
+            asyncio.CancelledError
+        ) as error:  # the process ends; the library would take it for "no longer wanted"
+            raise RetryRequested(reason="the worker ended") from error
         except Exception as error:
             last = attempt >= MAX_ATTEMPTS
             if last and self._job.gave_up is not None:
@@ -102,7 +106,7 @@ class _Executor(AbstractEntrypointExecutor):
 
 
 def delay(attempt: int) -> timedelta:
-    """Return how long to wait after a failed try: full jitter under a doubling bound, seconds."""
+    """Return how long to wait after a failed try: somewhere in the upper half of a doubling bound."""
     bound = min(FIRST_DELAY_S * 2 ** (attempt - 1), LONGEST_DELAY_S)
     return timedelta(seconds=random.uniform(bound / 2, bound))  # noqa: S311 - jitter, no secret
 
@@ -112,21 +116,20 @@ async def work(stores: Stores, stop: asyncio.Event, wanted: Mapping[str, Job] = 
     async with _queue(stores.db) as manager:
         for name, job in wanted.items():
             manager.register_executor(name, _Executor(name, job, stores))
-        async with asyncio.TaskGroup() as group:
-            ending = group.create_task(_end_with(stop, manager))
-            tidying = group.create_task(_tidy(stores))
-            try:
-                await manager.run(
-                    dequeue_timeout=timedelta(seconds=POLL_S),
-                    batch_size=BATCH,
-                    max_concurrent_tasks=AT_ONCE,
-                    shutdown_on_listener_failure=True,
-                    heartbeat_timeout=timedelta(seconds=HEARTBEAT_S),
-                    log_aggregation_interval=timedelta(0),
-                )
-            finally:
-                ending.cancel()
-                tidying.cancel()
+        beside = [asyncio.create_task(_end_with(stop, manager)), asyncio.create_task(_tidy(stores))]
+        try:
+            await manager.run(
+                dequeue_timeout=timedelta(seconds=POLL_S),
+                batch_size=BATCH,
+                max_concurrent_tasks=AT_ONCE,
+                shutdown_on_listener_failure=True,
+                heartbeat_timeout=timedelta(seconds=HEARTBEAT_S),
+                log_aggregation_interval=timedelta(0),
+            )
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
 
 
 @asynccontextmanager
@@ -158,8 +161,11 @@ async def _end_with(stop: asyncio.Event, manager: QueueManager) -> None:
 
 async def _tidy(stores: Stores) -> None:
     while True:
-        async with stores.db.transaction() as tx:
-            await jobs.forget_old_log(tx, datetime.now(UTC))
+        try:
+            async with stores.db.transaction() as tx:
+                await jobs.forget_old_log(tx, datetime.now(UTC))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            log.warning("job_log_not_tidied", error=type(error).__name__)
         await asyncio.sleep(TIDY_EVERY_S)
 
 

@@ -8,6 +8,7 @@ jobs and two webhooks for one capture make one event, one ledger transaction and
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,7 @@ from domain.refusals import Refusal
 from services.job import Later
 from services.payment_gateway import GatewayAnswer, GatewayUnreachable
 from services.reply import Answer, Reply
+from services.sandbox_gateway import SandboxGateway
 from services.stores import Stores
 from storage import bookings, payments
 from storage import ledger as books
@@ -135,6 +137,23 @@ async def receive_webhook(
         await settle(stores, message.intent_id, Status(message.answer.status), message.answer.ref, told,
                      message=(gateway, message.message_id))  # fmt: skip
     return Reply(200, {"received": True})
+
+
+async def deliver_sandbox_webhooks(stores: Stores, stop: asyncio.Event) -> None:
+    """Carry the sandbox's webhooks to where a real gateway's arrive, signed as they would be, until `stop`."""
+    if not isinstance(stores.gateway, SandboxGateway):
+        await stop.wait()
+        return
+
+    async def send(headers: Mapping[str, str], body: bytes) -> None:
+        now = datetime.now(UTC)
+        answer = await receive_webhook(
+            stores, "sandbox", headers, body, Context(SYSTEM, now, "sandbox-webhooks")
+        )
+        if isinstance(answer, Refusal):
+            log.warning("sandbox_webhook_refused", code=answer.code)
+
+    await stores.gateway.deliver(send, stop)
 
 
 async def settle(

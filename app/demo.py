@@ -11,7 +11,6 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -26,7 +25,8 @@ from app.serving import check_port, listening, run_until_told
 from app.settings import Settings
 from app.signing import FILE as KEY_FILE
 from app.signing import secret_key
-from app.wiring import create_app, open_stores
+from app.wiring import create_app
+from storage.db import open_database
 from storage.embedded import EmbeddedPostgres, embedded_postgres, remove_cluster
 from storage.migrate import migrate
 
@@ -84,15 +84,8 @@ async def _live(
     screen.step("Preparing the database")
     await migrate(cluster.owner_url)
     screen.step("Filling the city")
-    async with open_stores(settings, cluster.app_url, key) as stores:
-        await seed.seed(
-            stores,
-            technicians=plan.technicians,
-            traces=plan.traces,
-            sim_password=PASSWORD,
-            now=datetime.now(UTC),
-            say=screen.step,
-        )
+    async with open_database(cluster.app_url, max_size=4) as db:
+        await seed.seed(db, technicians=plan.technicians, sim_password=PASSWORD, traces=plan.traces)
     screen.step("Opening the doors")
     app = create_app(settings, cluster.app_url, key, demo=True)
     async with listening(app, settings.host, settings.port) as url:

@@ -17,8 +17,8 @@ import structlog
 
 MASK = "***"
 SECRET_NAMES = re.compile(
-    r"pass(word|wd)?(_hash)?|secret|token|authorization|cookie|api_?key|secret_key|dsn|credential_number|"
-    r"e?mail|phone|display_name|first_name|line1|address|lat|lon|lng|latitude|longitude|position|place|notes?|text",
+    r"(\w+_)?(pass(word|wd)?(_hash)?|secret|token|authorization|cookie|api_?key|secret_key|dsn|credential_number|"
+    r"e?mail|phone|display_name|first_name|line1|address|lat|lon|lng|latitude|longitude|position|place|notes?|text)",
     re.IGNORECASE,
 )
 SECRET_LOOKS = (

@@ -48,7 +48,7 @@ FIELD_CODES: Mapping[str, str] = {
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """Encode an answer: times in UTC with Z, ids as text (the driver's UUIDs are a subclass that orjson leaves to us)."""
+    """Encode an answer: times in UTC with Z, ids as text (the driver's are a subclass that orjson leaves to us)."""
     return orjson.dumps(body, default=_default, option=orjson.OPT_UTC_Z)
 
 

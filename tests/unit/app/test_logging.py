@@ -1,0 +1,91 @@
+"""What must not stand in a log does not, whichever way it tries to get in."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from app.logging import MASK, configure, redact
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+SECRETS = [
+    ("password", "hunter2hunter2"),
+    ("access_token", JWT),
+    ("email", "ada@example.com"),
+    ("display_name", "Ada Lovelace"),
+    ("lat", 39.2857),
+    ("address", {"line1": "12 Harbor Street"}),
+    ("detail", f"the header was Bearer {JWT}"),
+    ("url", "postgresql://doorstep:s3cret-word@db:5432/doorstep"),
+    ("error", "duplicate key (email)=(ada@example.com) exists"),
+    ("path", "/track/Zk3vJ9qLx8nM2bV5cX7a"),
+    ("inner", {"list": [{"refresh_token": "r3fr3sh-r3fr3sh"}]}),
+    ("raw", b"\x00\x01secret"),
+]
+TELLING = (
+    "hunter2",
+    JWT,
+    "ada@example",
+    "Lovelace",
+    "39.28",
+    "Harbor",
+    "s3cret",
+    "Zk3vJ9",
+    "r3fr3sh",
+    "secret\\",
+)
+
+
+@pytest.mark.parametrize(("name", "value"), SECRETS, ids=[name for name, _ in SECRETS])
+def test_a_secret_is_masked_by_its_name_or_by_its_look(name: str, value: Any) -> None:
+    """At any depth, in fields and inside sentences."""
+    shown = json.dumps(redact(None, "info", {"event": "happened", name: value}))
+    assert MASK in shown
+    assert not [word for word in TELLING if word in shown]
+
+
+def test_what_may_stand_stays_as_it_is() -> None:
+    """Ids, numbers, routes and codes are what logs are for."""
+    event = {
+        "event": "request",
+        "route": "/v1/bookings/{booking_id}",
+        "status": 200,
+        "ms": 1.5,
+        "ok": True,
+        "x": None,
+    }
+    assert redact(None, "info", dict(event)) == event
+
+
+def test_both_ways_of_logging_end_in_one_redacted_json_line(tmp_path: Path) -> None:
+    """Structlog's events and the standard library's records look alike in the file."""
+    file = tmp_path / "log" / "doorstep.log"
+    before = logging.getLogger().handlers
+    configure("info", file)
+    try:
+        structlog.get_logger("ours").info("fix_rejected", reason="teleport", token=JWT)
+        logging.getLogger("theirs").warning("cannot reach %s", "redis://:pw-pw-pw@host/0")
+        try:
+            raise ValueError(f"bad {JWT}")
+        except ValueError:
+            structlog.get_logger("ours").exception("broke")
+        logging.getLogger("ours").debug("too quiet")
+    finally:
+        for handler in logging.getLogger().handlers:
+            handler.close()
+        logging.getLogger().handlers = before
+        structlog.reset_defaults()
+    text = file.read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line["event"] for line in lines] == [
+        "fix_rejected",
+        f"cannot reach redis://:{MASK}@host/0",
+        "broke",
+    ]
+    assert lines[0] == {**lines[0], "level": "info", "logger": "ours", "reason": "teleport", "token": MASK}
+    assert "ValueError" in lines[2]["exception"]
+    assert JWT not in text
+    assert "pw-pw-pw" not in text

@@ -4,7 +4,8 @@ Without streets, seconds to go = e^A × km^B × (trailing speed / 6)^C × (progr
 those typical values while little is known. `python -m loadtest.fit_eta` fitted A to D on 170 real trips (GeoLife,
 Go!Track, Rome taxis, a Liverpool bus; least absolute log error, folds by trip): median error 40 %, against 52 % for
 remaining way ÷ trailing speed. The range's factors are the 10th and 90th percentile of those errors by distance.
-With streets, free-flow seconds to go × the pace kept so far; its constants are judgement yet, no trace has streets.
+With streets, free-flow seconds to go × the pace kept so far. Its constants were chosen on simulated drives
+(`python -m loadtest.try_eta`: median error 14 %), as no trace here has streets: they tell nothing about real traffic.
 """
 
 from dataclasses import dataclass
@@ -29,23 +30,23 @@ _LEAST_MPS = 0.5
 _TRAILING_S, _TRAILING_WEIGHT_S = 300.0, 120.0
 _PROGRESS_WEIGHT_S = 400.0
 _RANGES = (
-    (500.0, 0.62, 6.3),
+    (500.0, 0.61, 6.2),
     (1000.0, 0.45, 4.0),
     (2000.0, 0.54, 3.2),
-    (4000.0, 0.62, 2.4),
+    (4000.0, 0.61, 2.4),
 )  # up to m: low, high
 _FAR_RANGE = (0.63, 2.3)
 
-_PACE_WEIGHT_S = 240.0
-_PACE_LEAST, _PACE_MOST = 0.7, 4.0
+_PACE_WEIGHT_S = 40.0
+_PACE_LEAST, _PACE_MOST = 0.35, 4.0
 _OFF_ROUTE_M = 150.0
 _ROUTE_SPREAD = 0.16
 _ROUTE_SPREAD_S = 45.0
 _TENTH = 1.2816  # standard deviations from the middle to the 10th and the 90th percentile
 _LATE_SKEW = 1.4  # drives run late farther than early
 
-_DAMPING_MS = 45_000.0
-_SMALL_MS, _SMALL = 60_000.0, 0.15  # of the time to go, whichever is more
+_DAMPING_MS = 20_000.0
+_SMALL_MS, _SMALL = 10_000.0, 0.08  # of the time to go, whichever is more
 _STALE_MOST_S = 60.0
 
 
@@ -91,12 +92,12 @@ class Eta:
 def speeds_of(track: Track, destination_lat: float, destination_lon: float) -> Speeds:
     """What a track tells about its pace towards a place."""
     trail, position = track.trail, track.position
-    if trail is None or position is None or position.t_ms <= trail.began_ms:
-        return Speeds()
+    if trail is None or position is None or trail.travelled_m == 0:
+        return Speeds()  # who has not set out yet tells nothing about the drive
     elapsed_s = (position.t_ms - trail.began_ms) / 1000.0
     began_m = plane_m(trail.began_lat, trail.began_lon, destination_lat, destination_lon)
     left_m = plane_m(position.lat, position.lon, destination_lat, destination_lon)
-    return Speeds(trail.trailing_mps(position.t_ms, _TRAILING_S), (began_m - left_m) / elapsed_s, elapsed_s)
+    return Speeds(track.trailing_mps(_TRAILING_S), (began_m - left_m) / elapsed_s, elapsed_s)
 
 
 def estimate(

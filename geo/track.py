@@ -122,7 +122,7 @@ class Track:
         """Metres per second over the last minutes before the newest position."""
         if self.trail is None or self.position is None:
             return None
-        return self.trail.trailing_mps(self.position.t_ms, window_s)
+        return self.trail.trailing_mps(self.position.t_ms, self.position.lat, self.position.lon, window_s)
 
     def still_s(self) -> float:
         """For how long, by its own fixes, the phone has been standing; a silent phone does not stand."""

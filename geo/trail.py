@@ -12,6 +12,7 @@ from geo.distance import plane_m
 STILL_M = 25.0
 _SAMPLE_MS = 30_000
 _SAMPLES = 11
+_LEAST_MS = 15_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,15 @@ class Trail:
             samples,
         )
 
-    def trailing_mps(self, now_ms: int, window_s: float = 300.0) -> float | None:
-        """Metres per second over ground within the last `window_s`, or None before half a minute is known."""
-        since_ms = now_ms - window_s * 1000.0
+    def trailing_mps(self, t_ms: int, lat: float, lon: float, window_s: float = 300.0) -> float | None:
+        """Metres per second over ground within `window_s` before the newest position, or None until that tells much."""
+        since_ms = t_ms - window_s * 1000.0
         then_ms, then_m = next((sample for sample in self.samples if sample[0] >= since_ms), self.samples[-1])
-        elapsed_ms = now_ms - then_ms
-        if elapsed_ms < _SAMPLE_MS:
+        elapsed_ms = t_ms - then_ms
+        if elapsed_ms < _LEAST_MS:
             return None
-        return (self.travelled_m - then_m) / elapsed_ms * 1000.0
+        begun_m = plane_m(self.anchor_lat, self.anchor_lon, lat, lon)  # the part of a step not counted yet
+        return (self.travelled_m + begun_m - then_m) / elapsed_ms * 1000.0
 
     def to_snapshot(self) -> list[Any]:
         """A JSON-able copy."""

@@ -23,18 +23,18 @@ FREE_FLOW_PACE = 1.3
 """How much longer a city drive takes than OSRM's free flow."""
 
 FEATURES = ("A: constant", "B: km to go", "C: trailing speed", "D: progress")
-_A, _B, _C, _D = 5.684, 0.732, -0.410, -0.170
+_A, _B, _C, _D = 5.692, 0.732, -0.422, -0.163
 _TYPICAL_MPS = 6.0
 _TYPICAL_PROGRESS_MPS = 4.5
 _LEAST_MPS = 0.5
 _TRAILING_S, _TRAILING_WEIGHT_S = 300.0, 120.0
 _PROGRESS_WEIGHT_S = 400.0
-_RANGES = (
+_RANGES = (  # straight metres up to, and the range's factors
     (500.0, 0.61, 6.2),
     (1000.0, 0.45, 4.0),
     (2000.0, 0.54, 3.2),
     (4000.0, 0.61, 2.4),
-)  # up to m: low, high
+)
 _FAR_RANGE = (0.63, 2.3)
 
 _PACE_WEIGHT_S = 40.0

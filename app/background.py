@@ -23,24 +23,6 @@ END_WITHIN_S = 4.0
 EXPECTED = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
-def until_stopped(loop: Callable[[], Awaitable[None]]) -> Work:
-    """Make work that watches `stop` of a loop that runs until it is cancelled."""
-
-    async def work(stop: asyncio.Event) -> None:
-        running = asyncio.ensure_future(loop())
-        told = asyncio.ensure_future(stop.wait())
-        try:
-            await asyncio.wait({running, told}, return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                await running
-        finally:
-            for task in (running, told):
-                task.cancel()
-            await asyncio.wait({running, told})
-
-    return work
-
-
 class Background:
     """The tasks of one process. `stop` is what each of them watches."""
 

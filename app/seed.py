@@ -29,7 +29,7 @@ from geo.areas import AreaIndex
 from services.passwords import Passwords
 from services.policy import Policy
 from services.qualification import rules_at
-from storage import bookings, catalogue, credentials, personal, sandbox, technicians
+from storage import bookings, catalogue, credentials, deadlines, personal, sandbox, technicians
 from storage.db import Database, Tx
 from storage.journal import record_all
 
@@ -40,6 +40,7 @@ LOCK = "SELECT pg_advisory_xact_lock(7266183205)"
 KNOWN_TECHNICIANS = "SELECT technician_id FROM app.technicians WHERE technician_id = ANY ($1)"
 BOOKED_DAYS = "SELECT DISTINCT (created_at AT TIME ZONE $1)::date AS day FROM app.bookings"
 DAYS = 7
+FEWEST_PHONES = 60  # measurements sign in as the last ones, beside the city that drives
 VISITS_A_DAY = 22
 
 
@@ -51,13 +52,13 @@ async def seed(
     traces: Path | None = None,
     now: datetime | None = None,
 ) -> None:
-    """Make or top up the demo city. `technicians` phones, and as many customers, can sign in with `sim_password`.
+    """Make or top up the demo city. At least `technicians` phones and customers can sign in with `sim_password`.
 
     `traces`: a folder of real traces whose places and drivers are added. Safe to run again, and by two at once.
     """
     now = now or datetime.now(UTC)
     houses = _houses()
-    people = cast(houses, simulated=technicians, today=now.date())
+    people = cast(houses, simulated=max(FEWEST_PHONES, technicians + 3), today=now.date())
     countries = [] if traces is None else await trace_country.read(traces, now)
     founder_id = seeded_id("person", f"founder@{DEMO}")
     everybody = [*people.people(), *(p for c in countries for p in c.customers)]
@@ -171,7 +172,7 @@ async def _tell_day(db: Database, people: Cast, houses: Sequence[House], day: da
         for steps in zip_longest(*(teller.tell() for teller in tellers)):
             await record_all(tx, [step for step in steps if step is not None])
         for teller in tellers:
-            await bookings.fire(tx, teller.booking_id, "unanswered", teller.ended_at)
+            await deadlines.fire(tx, teller.booking_id, "unanswered", teller.ended_at)
         done = [intent for teller in tellers for intent in teller.operations]
         await tx.executemany(
             sandbox.INSERT,

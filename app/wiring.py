@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Gauge
 
-from app.background import Background, until_stopped
+from app.background import Background
 from app.city import BASEMAP
 from app.settings import Settings
 from pages import routes as pages
@@ -113,7 +113,7 @@ def _start_tasks(background: Background, stores: Stores, live: Realtime, registr
     background.start("sandbox webhooks", lambda stop: payments.deliver_sandbox_webhooks(stores, stop))
     background.start("audit sealer", lambda stop: audit.run(stores, stop))
     for name, loop in live.loops.items():
-        background.start(name, until_stopped(loop))
+        background.start(name, loop)
     restarts = Gauge("doorstep_task_restarts", "Restarts of supervised tasks", ("task",), registry=registry)
     for name in background.restarts:
         restarts.labels(name).set_function(lambda name=name: background.restarts[name])  # type: ignore[misc]

@@ -50,7 +50,7 @@ log = structlog.get_logger(__name__)
 
 ATTEMPT_S = 4.0  # how long one call may take
 AUTHORIZE_ATTEMPTS = 3  # the customer waits: at most twelve seconds and the pauses
-ASKING_LEASE_S = 30.0  # a job that died while asking is outwaited for so long
+ASKING_LEASE_S = 8.0  # a job that died while asking is outwaited for so long
 
 UNANSWERED = (GatewayUnreachable, TimeoutError, OSError)
 

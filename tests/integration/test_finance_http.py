@@ -32,7 +32,9 @@ async def work_off(door: Door) -> None:
     task = asyncio.ensure_future(jobs.work(door.world.stores, stop))
     try:
         async with asyncio.timeout(20):
-            while await count(door, "SELECT count(*) FROM jobs.pgqueuer WHERE entrypoint <> 'abandon_authorization'"):
+            while await count(
+                door, "SELECT count(*) FROM jobs.pgqueuer WHERE entrypoint <> 'abandon_authorization'"
+            ):
                 await asyncio.sleep(0.02)
     finally:
         stop.set()
@@ -281,3 +283,60 @@ async def test_a_webhook_needs_a_good_signature(door: Door) -> None:
     ).status == 401
     assert (await door.ask("POST", "/v1/webhooks/payments/stripe", {})).status == 404
     assert (await door.ask("POST", "/v1/webhooks/payments/sandbox", raw=b"\xff\x00{")).status == 401
+
+
+@pytest.mark.parametrize(
+    ("way", "last", "status", "kinds", "taken"),
+    [
+        ((), "decline", "voided", {"void"}, 0),
+        ((), "cancel", "voided", {"void"}, 0),
+        (("accept",), "cancel", "captured", {"capture"}, 1125),
+        (("accept", "depart"), "cancel", "captured", {"capture"}, 2250),
+    ],
+)
+async def test_a_visit_that_does_not_happen_costs_what_the_policy_says(
+    door: Door, way: tuple[str, ...], last: str, status: str, kinds: set[str], taken: int
+) -> None:
+    """Nothing before acceptance: the hold is let go. Then a part of it is taken, and never both."""
+    world = door.world
+    booking_id = await world.book()
+    for command in way:
+        assert (await door.ask("POST", f"/v1/bookings/{booking_id}/{command}", {}, who=world.technicians[0],
+                               key=True)).status == 200  # fmt: skip
+    who = world.technicians[0] if last == "decline" else world.customers[0]
+    ended = await door.ask(
+        "POST", f"/v1/bookings/{booking_id}/{last}", {"reason": "no time"}, who=who, key=True
+    )
+    assert ended.status == 200
+    await work_off(door)
+    booking = await door.ask("GET", f"/v1/bookings/{booking_id}", who=world.customers[0])
+    assert booking.body["payment"]["status"] == status
+    async with world.stores.db.reading() as tx:
+        asked = await tx.fetch(
+            "SELECT kind FROM sandbox.operations WHERE kind <> 'authorize' AND outcome = 'succeeded'"
+        )
+        funds = await tx.fetchval("SELECT coalesce(sum(debit - credit), 0)::bigint FROM app.ledger_entries e "
+                                  "JOIN app.accounts a USING (account_id) WHERE a.code = 'customer_funds'")  # fmt: skip
+    assert ({r["kind"] for r in asked}, funds) == (kinds, taken)
+
+
+async def test_a_tip_is_the_technicians(door: Door) -> None:
+    """Five stars and a tip: the visit stays paid as it was, and the tip is all in the technician's account."""
+    booking_id = await paid_visit(door)
+    body = {"stars": 5, "tip": {"amount": 700, "currency": "USD"}}
+    rated = await door.ask(
+        "POST", f"/v1/bookings/{booking_id}/rate", body, who=door.world.customers[0], key=True
+    )
+    assert rated.status == 200
+    await work_off(door)
+    mine = await door.ask("GET", "/v1/technicians/me/earnings", who=door.world.technicians[0])
+    assert mine.body["totals"] == [
+        {"currency": "USD", "owed": 4300, "by_kind": {"capture": 3600, "tip": 700}}
+    ]
+    whole = refund_of(booking_id, 4770)
+    assert (
+        await door.ask("POST", "/v1/finance/refunds", whole, who=door.world.founder, key=True)
+    ).status == 201
+    await work_off(door)
+    mine = await door.ask("GET", "/v1/technicians/me/earnings", who=door.world.technicians[0])
+    assert mine.body["totals"][0]["owed"] == 700

@@ -1,6 +1,8 @@
 """Jobs against a real database: committed with their cause, run once by many workers, tried again, held at last."""
 
 import asyncio
+import os
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
@@ -19,6 +21,23 @@ from storage import jobs
 from storage.ids import new_id
 from tests.integration.money.conftest import World
 
+DOOMED = """
+import asyncio, os
+from services import jobs, payments
+from services.policy import Policy
+from services.sandbox_gateway import SandboxGateway
+from services.stores import Stores
+from storage.db import open_database
+
+async def main():
+    payments.ASKING_LEASE_S = 0.5
+    async with open_database(os.environ["URL"]) as db:
+        gateway = SandboxGateway(db, b"k" * 32, slow_s=60)
+        stores = Stores(db, None, None, None, gateway, Policy(), b"k" * 32)
+        await jobs.work(stores, asyncio.Event())
+
+asyncio.run(main())
+"""
 KILL = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'doorstep jobs'"
 )
@@ -169,6 +188,31 @@ async def test_a_worker_that_is_ended_loses_no_job(world: World) -> None:
         group.create_task(worker.work(world.stores, stop, {"slow": Job(slow)}))
         await until(world, "SELECT count(*) FROM app.job_runs WHERE outcome = 'done'", 1, stop=stop)
     assert tries == 2
+
+
+async def test_a_killed_worker_leaves_its_job_to_another(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill -9 in the middle of a capture: the next worker finds the hold as it is, and takes the money once."""
+    monkeypatch.setattr(worker, "HEARTBEAT_S", 1.0)
+    monkeypatch.setattr(worker, "POLL_S", 0.2)
+    monkeypatch.setattr("services.payments.ASKING_LEASE_S", 0.5)
+    booking, held = await world.held("sandbox_slow")
+    await world.record(*collect(held, new_id(), booking.price.total))
+    env = {**os.environ, "URL": world.stores.db.url, "PYTHONPATH": os.getcwd()}  # noqa: PTH109
+    doomed = await asyncio.create_subprocess_exec(sys.executable, "-c", DOOMED, env=env)
+    async with asyncio.timeout(20):
+        while not await world.one("SELECT count(*) FROM sandbox.operations WHERE kind = 'capture'"):
+            await asyncio.sleep(0.02)
+    doomed.kill()
+    await doomed.wait()
+    assert await world.one("SELECT count(*) FROM app.ledger_transactions") == 0
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.work(world.stores, stop))
+        await until(world, "SELECT count(*) FROM app.ledger_transactions", 1, stop=stop)
+    assert await world.one("SELECT count(*) FROM app.booking_events WHERE type = 'payment.captured'") == 1
+    assert await world.one("SELECT sum(amount) FROM sandbox.operations WHERE kind = 'capture'") == 4770
 
 
 async def test_only_a_job_that_is_due_wakes_the_workers(world: World) -> None:

@@ -282,3 +282,18 @@ async def test_captures_conserve_money_in_every_kind_of_currency(world: World) -
         )
     }
     assert sums == {"JPY": 1109, "BHD": 10_505}
+
+
+async def test_first_movements_make_each_account_once(world: World, patiently: Retrying) -> None:
+    """Twenty visits are captured at once in empty books: no deadlock, four accounts, and all of the money."""
+    captures = []
+    for _ in range(20):
+        booking, held = await world.held()
+        captures.append(new_id())
+        await world.record(*collect(held, captures[-1], booking.price.total))
+    await asyncio.gather(
+        *(patiently(lambda c=c: ask_gateway(world.stores, payload(c), world.context())) for c in captures)  # type: ignore[misc]
+    )
+    assert await world.one("SELECT count(*) FROM app.accounts") == 4
+    assert await world.one("SELECT sum(debit) FROM app.ledger_entries") == 20 * 4770
+    assert await world.balanced()

@@ -9,9 +9,8 @@ import * as esbuild from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, "dist");
-const watching = process.argv.includes("--watch");
 
-/** One row a page: its shell's title, and whether crawlers and previews may keep it. */
+/** One row a page: its shell's title and the sentence for previews. */
 const pages = {
   door: { title: "Doorstep", description: "Home-service visits, live from request to doorstep." },
   dispatch: { title: "Dispatch · Doorstep", description: "Every active visit, live on one map." },
@@ -45,7 +44,7 @@ async function build() {
   });
   const manifest = { worker: `assets/${worker}`, icon: `assets/${icon}`, pages: {} };
   for (const [file, info] of Object.entries(result.metafile.outputs)) {
-    if (!info.entryPoint) continue;
+    if (!info.entryPoint?.endsWith("/main.ts")) continue; // a lazily loaded chunk is an entry point too
     const page = basename(dirname(info.entryPoint));
     manifest.pages[page] = {
       script: asset(file),
@@ -106,11 +105,11 @@ async function compressAll() {
     if (![".js", ".css", ".svg", ".html"].includes(extname(path))) continue;
     const bytes = await readFile(path);
     const brotli = brotliCompressSync(bytes, {
-      params: { [constants.BROTLI_PARAM_QUALITY]: watching ? 4 : 10, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
+      params: { [constants.BROTLI_PARAM_QUALITY]: 10, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
     });
     await writeFile(`${path}.br`, brotli);
-    await writeFile(`${path}.gz`, gzipSync(bytes, { level: watching ? 4 : 9 }));
-    if (!watching) console.log(`${relative(out, path).padEnd(36)} ${size(bytes)} → ${size(brotli)}`);
+    await writeFile(`${path}.gz`, gzipSync(bytes, { level: 9 }));
+    console.log(`${relative(out, path).padEnd(36)} ${size(bytes)} → ${size(brotli)}`);
   }
 }
 

@@ -10,6 +10,8 @@ export interface Config {
   demo: boolean;
   tiles_url: string | null;
   basemap_url: string | null;
+  /** What the basemap covers: [west, south, east, north]. */
+  bounds: [number, number, number, number] | null;
   /** Addresses that this server answers, of those a page may link to or ask for. */
   paths: string[];
   accounts?: DemoAccount[];

@@ -32,7 +32,8 @@ export class Session {
   /** Called once when the session can no longer be refreshed. */
   onEnd: (() => void) | null = null;
 
-  constructor(page: string) {
+  /** `store` is where it is kept: for good, or (sessionStorage) as long as this tab lives. */
+  constructor(page: string, readonly store: Storage = localStorage) {
     this.#key = `doorstep.session.${page}`;
   }
 
@@ -51,7 +52,7 @@ export class Session {
 
   async signOut(): Promise<void> {
     const stored = this.#read();
-    localStorage.removeItem(this.#key);
+    this.store.removeItem(this.#key);
     if (stored) await post("/v1/auth/logout", { refresh_token: stored.refresh }, stored.access).catch(() => undefined);
   }
 
@@ -81,7 +82,7 @@ export class Session {
         return reply.access_token;
       } catch (error) {
         if (error instanceof Problem && error.status >= 400 && error.status < 429) {
-          localStorage.removeItem(this.#key);
+          this.store.removeItem(this.#key);
           this.onEnd?.();
         }
         throw error;
@@ -98,7 +99,7 @@ export class Session {
   }
 
   #read(): Stored | null {
-    const text = localStorage.getItem(this.#key);
+    const text = this.store.getItem(this.#key);
     return text ? (JSON.parse(text) as Stored) : null;
   }
 
@@ -110,7 +111,7 @@ export class Session {
       expiresAt: Date.now() + reply.expires_in * 1000,
       ttlS: reply.expires_in,
     };
-    localStorage.setItem(this.#key, JSON.stringify(stored));
+    this.store.setItem(this.#key, JSON.stringify(stored));
   }
 }
 

@@ -56,7 +56,7 @@ function cardItem(card: Card, { api, discovery, service, choose }: Options): HTM
 function reputation({ technician }: Card): HTMLElement {
   const { rating, rating_count, jobs_completed, member_since } = technician;
   const stars = rating === null ? h("span", null, "New here") : h("span.stars.number", null, icon("star", 14), `${decimal(rating)} (${count(rating_count)})`);
-  return h("p.card-rep.quiet", null, stars, `${count(jobs_completed)} visits`, `since ${month(member_since)}`);
+  return h("p.card-rep.quiet", null, stars, h("span", null, `${count(jobs_completed)} visits`), h("span", null, `since ${month(member_since)}`));
 }
 
 function fits({ experience_fit }: Card): HTMLElement | null {

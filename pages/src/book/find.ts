@@ -20,6 +20,8 @@ interface Options {
 }
 
 const CARDS = 10;
+/** Room for the map in a column of its own; else it stands under the question "Where?". */
+const WIDE = matchMedia("(min-width: 861px)");
 
 export class FindView {
   readonly element: HTMLElement;
@@ -40,6 +42,11 @@ export class FindView {
     this.#place = new PlacePicker(api, config);
     this.#search = actionButton("primary wide", "See who can come", () => this.#discover(), this.#errors);
     this.#search.dataset["testid"] = "discover";
+    const where = h("section.question", null, h("h2", null, "Where?"), this.#place.field);
+    const column = h("div.find-map");
+    const settle = (): void => (WIDE.matches ? column : where).append(this.#place.map);
+    WIDE.addEventListener("change", settle);
+    settle();
     this.element = h(
       "div.find",
       null,
@@ -47,14 +54,14 @@ export class FindView {
         "div.find-form", null,
         options.own.element,
         h("section.question", null, h("h2", null, "What do you need?"), this.#services),
-        h("section.question", null, h("h2", null, "Where?"), this.#place.field),
+        where,
         h("section.question", null, h("h2", null, "When?"), this.#whenChoice()),
         this.#wishField,
         this.#errors,
         this.#search,
         this.#results,
       ),
-      h("div.find-map", null, this.#place.map),
+      column,
     );
     void this.#loadCatalogue();
   }

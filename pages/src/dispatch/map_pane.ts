@@ -75,7 +75,7 @@ export class MapPane {
     const places = [...(this.layer?.markers.values() ?? [])].map((marker) => marker.motion.place);
     const bounds = boundsOf(places);
     if (bounds && this.map) {
-      this.map.fitBounds(bounds, { padding: 72, maxZoom: 15, duration: atOnce || reducedMotion.matches ? 0 : 600 });
+      this.map.fitBounds(bounds, { padding: this.map.getContainer().clientWidth < 600 ? 36 : 72, maxZoom: 15, duration: atOnce || reducedMotion.matches ? 0 : 600 });
     }
   }
 

@@ -4,6 +4,7 @@
  * its tiles instead.
  */
 import type { ExpressionSpecification, FilterSpecification, LayerSpecification, StyleSpecification } from "maplibre-gl";
+import type { Config } from "../api/config.ts";
 import type { Palette } from "./palette.ts";
 
 const FONTS = ["Inter", "Segoe UI", "Helvetica Neue", "Roboto", "Noto Sans", "sans-serif"];
@@ -44,19 +45,37 @@ const ROADS: Road[] = [
   },
 ];
 
-export function styleFor(palette: Palette, basemapUrl: string | null, tilesUrl: string | null): StyleSpecification {
-  if (tilesUrl) return rasterStyle(palette, tilesUrl);
+export function styleFor(palette: Palette, { basemap_url, bounds, tiles_url }: Config): StyleSpecification {
+  if (tiles_url) return rasterStyle(palette, tiles_url);
   const style: StyleSpecification = {
     version: 8,
     sources: {},
     layers: [{ id: "land", type: "background", paint: { "background-color": palette.land } }],
   };
-  if (!basemapUrl) return style;
-  const data = new URL(basemapUrl, location.href).href;
+  if (!basemap_url) return style;
+  const data = new URL(basemap_url, location.href).href;
   style.sources["city"] = { type: "geojson", data, attribution: ATTRIBUTION, tolerance: 0.3, maxzoom: 15 };
   style.layers.push(...ground(palette), ...ROADS.flatMap((road) => roadCasing(road, palette)));
   style.layers.push(...ROADS.flatMap((road) => roadFill(road, palette)), ...labels(palette));
+  if (bounds) fadeEdge(style, palette, bounds);
   return style;
+}
+
+/** Where the basemap ends, the city fades into the ground instead of being cut. */
+function fadeEdge(style: StyleSpecification, palette: Palette, [w, s, e, n]: NonNullable<Config["bounds"]>): void {
+  const box = [[w, s], [e, s], [e, n], [w, n], [w, s]];
+  const far = [[w - 1, s - 1], [e + 1, s - 1], [e + 1, n + 1], [w - 1, n + 1], [w - 1, s - 1]];
+  style.sources["edge"] = {
+    type: "geojson",
+    data: { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [far, box] } },
+  };
+  style.layers.push(
+    { id: "beyond", type: "fill", source: "edge", paint: { "fill-color": palette.land } },
+    {
+      id: "edge", type: "line", source: "edge",
+      paint: { "line-color": palette.land, "line-width": byZoom([[10, 16], [14, 120]]), "line-blur": byZoom([[10, 14], [14, 110]]) },
+    },
+  );
 }
 
 function rasterStyle(palette: Palette, tilesUrl: string): StyleSpecification {

@@ -11,16 +11,17 @@ import { onSchemeChange, palette } from "./palette.ts";
 
 declare const MAP_WORKER_URL: string;
 
-/** The demo city, until the page knows better. */
-const FIRST_VIEW: [number, number, number, number] = [-76.6195, 39.2627, -76.5426, 39.3172];
+/** Where no basemap says what to show: the whole world that people live in. */
+const WORLD: [number, number, number, number] = [-130, -40, 150, 65];
 
 export const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 export interface MapOptions {
   config: Config;
   label: string;
-  bounds?: LngLatBoundsLike;
   zoomButtons?: boolean;
+  /** A picture that no hand moves. */
+  still?: boolean;
 }
 
 setWorkerUrl(MAP_WORKER_URL);
@@ -30,14 +31,16 @@ setWorkerCount(1);
 /** A map in `holder`, or null with a kind sentence in its place where the browser cannot draw one. */
 export function createMap(holder: HTMLElement, options: MapOptions): Engine | null {
   const { config } = options;
-  const styled = () => styleFor(palette(), config.basemap_url, config.tiles_url);
+  const styled = () => styleFor(palette(), config);
+  const covered = config.bounds ?? WORLD;
+  const bounds = options.still ? middleOf(covered) : covered;
   let map: Engine;
   try {
     map = new Engine({
       container: holder,
       style: styled(),
-      bounds: options.bounds ?? FIRST_VIEW,
-      minZoom: 8,
+      bounds,
+      minZoom: 2,
       maxZoom: 18.5,
       dragRotate: false,
       pitchWithRotate: false,
@@ -47,12 +50,14 @@ export function createMap(holder: HTMLElement, options: MapOptions): Engine | nu
       fadeDuration: reducedMotion.matches ? 0 : 150,
       refreshExpiredTiles: false,
       renderWorldCopies: false,
+      interactive: !options.still,
     });
   } catch {
     holder.classList.add("map-missing");
     holder.replaceChildren(h("p", { role: "status" }, "This browser cannot draw the map (WebGL is off). Everything else works."));
     return null;
   }
+  fitWhenLaidOut(map, bounds);
   map.touchZoomRotate.disableRotation();
   map.keyboard.disableRotation();
   map.addControl(new AttributionControl({ compact: false }), "bottom-right");
@@ -61,6 +66,23 @@ export function createMap(holder: HTMLElement, options: MapOptions): Engine | nu
   map.on("error", ({ error }) => console.warn(`map: ${error.message}`));
   onSchemeChange(() => map.setStyle(styled(), { diff: true }));
   return map;
+}
+
+/** Made before its page is laid out, a map fits its bounds to a box that nobody sees; the first real size fits anew. */
+function fitWhenLaidOut(map: Engine, bounds: LngLatBoundsLike): void {
+  // Not `once`: the engine calls those last, and would undo what the page frames at the same moment.
+  const fit = (): void => {
+    if (!map.getContainer().clientWidth) return;
+    map.off("resize", fit);
+    map.fitBounds(bounds, { duration: 0 });
+  };
+  map.on("resize", fit);
+}
+
+/** The middle of what a basemap covers, for a picture that fills its frame. */
+function middleOf([w, s, e, n]: [number, number, number, number], share = 0.62): [number, number, number, number] {
+  const [dx, dy] = [((e - w) * (1 - share)) / 2, ((n - s) * (1 - share)) / 2];
+  return [w + dx, s + dy, e - dx, n - dy];
 }
 
 /** Moves the camera as far as the reader's taste for motion allows. */

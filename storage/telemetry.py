@@ -141,7 +141,7 @@ class Telemetry:
                 self._writing = [self._queue.popleft() for _ in range(min(BATCH_ROWS, len(self._queue)))]
             try:
                 await self._write(self._writing)
-            except AWAY as error:
+            except (*AWAY, asyncpg.PostgresError) as error:  # whatever it is, the loop lives on and says so
                 tried += 1
                 log.warning("telemetry_away", error=type(error).__name__, waiting_rows=self.waiting_rows)
                 if tries is not None and tried >= tries:

@@ -142,7 +142,7 @@ class Fanout:
         for leg in (await watching.legs(self._stores, booking_ids)).values():
             on_map = self.fleet.session_of(leg.booking_id)
             if on_map is not None and on_map != leg.session_id:
-                self._end(leg.booking_id, on_map)
+                await self._end(leg.booking_id, on_map)
             self.arrivals.looked_up(leg)
             newest = await watching.newest(self._stores, leg.session_id)
             if newest is not None and newest.session_id not in self._ended:
@@ -156,21 +156,18 @@ class Fanout:
                 now = datetime.now(UTC)
                 for closed in await watching.closed_since(self._stores, now - LOOK_BACK):
                     if closed.session_id not in self._ended:
-                        await self._closed(closed, now)
+                        await self._closed(closed)
                 await self._end_shares(now)
             except AWAY as error:
                 log.warning("ends_not_looked_for", error=type(error).__name__)
 
-    async def _closed(self, closed: watching.ClosedLeg, now: datetime) -> None:
-        self._end(closed.booking_id, closed.session_id)
-        if self.journeys is not None:
-            self.journeys.close(closed.session_id, closed.reason, now)
-        await self._stores.hot.forget_position(closed.session_id)
+    async def _closed(self, closed: watching.ClosedLeg) -> None:
+        await self._end(closed.booking_id, closed.session_id)
         if self.arrivals.watched(closed.booking_id):
             for leg in (await watching.legs(self._stores, [closed.booking_id])).values():
                 self.arrivals.looked_up(leg, closed.reason)
 
-    def _end(self, booking_id: UUID, session_id: UUID) -> None:
+    async def _end(self, booking_id: UUID, session_id: UUID) -> None:
         self._ended[session_id] = None
         if len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
@@ -178,6 +175,9 @@ class Fanout:
             self.fleet.remove(booking_id)
             for queue in self._newest:
                 queue.pop(booking_id, None)
+        if self.journeys is not None:
+            self.journeys.close(session_id)
+        await self._stores.hot.forget_position(session_id)
 
     async def _end_shares(self, now: datetime) -> None:
         holders = [client for client in self._wire.clients.values() if client.share is not None]

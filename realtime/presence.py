@@ -5,7 +5,9 @@ becomes dirty (a word, a lease that began or ended, a booking that moved) is loo
 """
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from domain.context import Role
@@ -47,6 +49,12 @@ class PresenceDoor(Door):
         """Something about this technician may have changed."""
         if self._watchers:
             self._dirty.add(technician_id)
+
+    def on_row(self, row: Mapping[str, Any]) -> None:
+        """Something happened to a booking: its technician may be busy now, or free."""
+        for person_id in row["audience"]:
+            if person_id in self._areas:
+                self.look_at(person_id)
 
     async def joined(self, client: Client) -> None:
         """A technician's device holds a lease from now on, whatever it says."""

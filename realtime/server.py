@@ -7,8 +7,8 @@ that ran out or was revoked ends its sockets within seconds, and a shutdown tell
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -31,16 +31,28 @@ SWEEP_EVERY_S = 1.0
 MEASURE_EVERY_S = 5.0
 RETRY_WITHIN_MS = 5_000
 
-type Loop = Callable[[], Awaitable[None]]
+type Loop = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
-@dataclass(frozen=True, slots=True)
 class Realtime:
-    """The attached door. `loops` are to be run beside the server, each supervised; `goodbye` is called at shutdown."""
+    """The attached door. `loops` run beside the server until their event is set; `goodbye` is called at shutdown."""
 
-    loops: Mapping[str, Loop]
-    goodbye: Callable[[], Awaitable[None]]
-    ready: asyncio.Event
+    def __init__(self, wire: Wire, loops: Mapping[str, Loop], ready: asyncio.Event) -> None:
+        self.loops = loops
+        self.ready = ready
+        self._wire = wire
+        self._said_goodbye = False
+
+    async def goodbye(self, _app: web.Application | None = None) -> None:
+        """Tell everybody when to come back, each at another moment, and end all connections."""
+        if self._said_goodbye:
+            return
+        self._said_goodbye = True
+        for client in tuple(self._wire.clients.values()):
+            wait_ms = random.randint(200, RETRY_WITHIN_MS)  # noqa: S311 - spreads the return
+            self._wire.drop(client, "restart", whole=True, retry_after_ms=wait_ms)
+        await self._wire.close_waiting()
+        await self._wire.sio.shutdown()
 
 
 def attach(
@@ -55,16 +67,20 @@ def attach(
     for door in (presence, bookings, gps):
         wire.sio.register_namespace(door)
 
-    def changed_presence(row: Mapping[str, object]) -> None:
-        audience = row["audience"]
-        if isinstance(audience, list):
-            for person_id in audience:
-                presence.look_at(person_id)
-
-    relay = Relay(stores, bookings, measures, [fanout.on_row, changed_presence])
+    relay = Relay(stores, bookings, measures, [fanout.on_row, presence.on_row])
     sweeper = Sweeper(stores, wire, measures)
-    origins = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+    _add_routes(app, wire, frozenset(origin.rstrip("/").lower() for origin in allowed_origins))
+    works = {
+        "relay": relay.run,
+        "fanout": fanout.run,
+        "presence": presence.run,
+        "sockets": wire.run,
+        "sweeper": sweeper.run,
+    }
+    return Realtime(wire, {name: _until_told(work) for name, work in works.items()}, relay.ready)
 
+
+def _add_routes(app: web.Application, wire: Wire, origins: frozenset[str]) -> None:
     async def handshake(request: web.Request) -> web.StreamResponse:
         origin = request.headers.get("Origin")
         if origin is not None and not _may_come_from(origin, request.host, origins):
@@ -82,21 +98,28 @@ def attach(
         app.router.add_route(method, PATH, handshake)
     app.router.add_get("/asyncapi.json", describe)
 
-    async def goodbye(_app: web.Application | None = None) -> None:
-        for client in tuple(wire.clients.values()):
-            wait_ms = random.randint(200, RETRY_WITHIN_MS)  # noqa: S311 - spreads the return
-            wire.drop(client, "restart", whole=True, retry_after_ms=wait_ms)
-        await wire.close_waiting()
-        await wire.sio.shutdown()
 
-    loops: dict[str, Loop] = {
-        "relay": relay.run,
-        "fanout": fanout.run,
-        "presence": presence.run,
-        "sockets": wire.run,
-        "sweeper": sweeper.run,
-    }
-    return Realtime(loops, goodbye, relay.ready)
+def _until_told(work: Callable[[], Awaitable[None]]) -> Loop:
+    """Run endless work until its event is set; its failure is the caller's to see."""
+
+    async def run(stop: asyncio.Event) -> None:
+        async def watch(working: "asyncio.Future[None]") -> None:
+            await stop.wait()
+            working.cancel()
+
+        working = asyncio.ensure_future(work())
+        watcher = asyncio.ensure_future(watch(working))
+        try:
+            await working
+        except asyncio.CancelledError:
+            if not stop.is_set():
+                raise
+        finally:
+            watcher.cancel()
+            working.cancel()
+            await asyncio.wait([watcher, working])
+
+    return run
 
 
 def _may_come_from(origin: str, host: str, allowed: frozenset[str]) -> bool:

@@ -40,7 +40,10 @@ type Superseded = Callable[[str, UUID], None]
 
 @dataclass(slots=True, kw_only=True)
 class Journey:
-    """One leg on its way. `connection` is the socket that holds it, `offered` what telemetry took from this process."""
+    """One leg on its way. `connection` is the socket that holds it, `offered` what telemetry took from this process.
+
+    `over`: the leg was told to have ended, and is read again before the next fix is judged.
+    """
 
     leg: Leg
     area_id: UUID
@@ -56,6 +59,7 @@ class Journey:
     n: int = 0
     saved_ms: int = 0
     battery: float | None = None
+    over: bool = False
     offered: Handled = field(default_factory=Handled)
 
     @property
@@ -111,6 +115,10 @@ class Journeys:
             self._journeys[session_id] = journey
             if len(self._journeys) > MAX_JOURNEYS:
                 self._journeys.popitem(last=False)
+        elif journey.over and journey.leg.closed_at is None:
+            async with self._stores.db.reading() as tx:
+                journey.leg = await gps_sessions.get(tx, session_id) or journey.leg
+            journey.over = journey.leg.closed_at is not None
         self._journeys.move_to_end(session_id)
         return journey
 
@@ -129,11 +137,11 @@ class Journeys:
         journey.connection, journey.device_id = connection, device_id or ""
         return True
 
-    def close(self, session_id: UUID, reason: str, at: datetime) -> None:
+    def close(self, session_id: UUID) -> None:
         """The leg ended: from now on its fixes are late ones."""
         journey = self._journeys.get(session_id)
-        if journey is not None and journey.leg.closed_at is None:
-            journey.leg = replace(journey.leg, closed_at=at, close_reason=reason)
+        if journey is not None:
+            journey.over = True
 
     def save(self, journey: Journey, now_ms: int) -> None:
         """Keep a snapshot for the next owner, now and then; an owner that lost its claim forgets the journey."""

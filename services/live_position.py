@@ -50,10 +50,10 @@ class LivePosition:
         return orjson.dumps(
             {
                 "v": VERSION,
-                "b": self.booking_id,
-                "s": self.session_id,
-                "w": self.technician_id,
-                "a": self.area_id,
+                "b": str(self.booking_id),
+                "s": str(self.session_id),
+                "w": str(self.technician_id),
+                "a": str(self.area_id),
                 "n": self.n,
                 "t": self.t_ms,
                 "p": (self.lat, self.lon, self.acc_m, self.spd_mps, self.hdg_deg),

@@ -59,6 +59,7 @@ class Tally:
     rejected: list[dict[str, Any]] = field(default_factory=list)
     rows: list[FixRow] = field(default_factory=list)
     settled: list[int] = field(default_factory=list)
+    noticed: list[tuple[arrivals.Event, str]] = field(default_factory=list)
 
     def count(self, seq: int, kind: str, reason: str | None = None) -> None:
         """Count one verdict."""
@@ -85,6 +86,7 @@ async def ingest(
             for fix in sorted(batch.fixes, key=lambda fix: (fix.t_ms, fix.seq)):
                 _judge(stores, journey, fix, now, tally)
             if journey.track.position is not None and journey.track.position is not before:
+                await _record(stores, journeys, journey, now, tally)
                 await _moved(stores, journeys, journey, now)
         else:
             _take_late(stores, journey, batch.fixes, now, tally)
@@ -98,6 +100,8 @@ def _judge(stores: Stores, journey: Journey, fix: Fix, now: datetime, tally: Tal
     if fix.battery is not None:
         journey.battery = fix.battery
     tally.count(fix.seq, verdict.kind, verdict.reason)
+    if verdict.kind == "live":
+        _observe(journey, ms(now), tally)
     if verdict.reason == "invalid":
         tally.settled.append(fix.seq)
     elif verdict.kind != "duplicate":
@@ -167,15 +171,11 @@ def _adding(journey: Journey, seqs: Iterable[int]) -> Any:
 
 
 async def _moved(stores: Stores, journeys: Journeys, journey: Journey, now: datetime) -> None:
-    """The marker moved: near and arrived are told, the ETA made when it is due, and all nodes hear of it."""
-    now_ms = ms(now)
-    await _estimate(stores, journeys, journey, now_ms)
-    await _notice(stores, journeys, journey, now)
-    if journey.leg.closed_at is not None:
+    """The marker moved: the ETA is made when it is due, and all nodes hear of both."""
+    position, now_ms = journey.track.position, ms(now)
+    if position is None or journey.over:
         return  # it arrived just now: nothing is sent on after the end
-    position = journey.track.position
-    if position is None:
-        return
+    await _estimate(stores, journeys, journey, now_ms)
     journey.n = next_n(journey.n, journey.opened_ms, now_ms)
     eta = journey.eta
     live = LivePosition(
@@ -213,32 +213,36 @@ async def _estimate(stores: Stores, journeys: Journeys, journey: Journey, now_ms
     )
 
 
-async def _notice(stores: Stores, journeys: Journeys, journey: Journey, now: datetime) -> None:
-    """Near, then arrived, as the detector says; a store that is away is asked again with the next fix."""
+def _observe(journey: Journey, now_ms: int, tally: Tally) -> None:
+    """Ask the detector about a live fix; what it says is recorded when the whole message was judged."""
     if journey.destination is None:
         return
-    before, now_ms = journey.arrival, ms(now)
     eta_s = (journey.eta.at_ms - now_ms) / 1000.0 if journey.eta is not None else None
-    journey.arrival, event = arrivals.observe(
-        before, journey.track.position, *journey.destination, now_ms, eta_s
-    )
-    if event is None:
-        return
-    context = Context(SYSTEM, now, f"gps-{new_id().hex}")
+    position = journey.track.position
+    journey.arrival, event = arrivals.observe(journey.arrival, position, *journey.destination, now_ms, eta_s)
+    if event is not None:
+        by = "distance" if eta_s is None or eta_s > arrivals.NEAR_S else "eta"
+        tally.noticed.append((event, by))
+
+
+async def _record(stores: Stores, journeys: Journeys, journey: Journey, now: datetime, tally: Tally) -> None:
+    """Near, then arrived, through the same functions as the buttons; with a store away the next fix tells again."""
     booking_id, session_id = journey.leg.booking_id, journey.leg.session_id
-    try:
-        if event == "near":
-            by = "distance" if eta_s is None or eta_s > arrivals.NEAR_S else "eta"
-            await booking_service.came_near(stores, booking_id, session_id, by, context)
+    for event, by in tally.noticed:
+        context = Context(SYSTEM, now, f"gps-{new_id().hex}")
+        try:
+            if event == "near":
+                await booking_service.came_near(stores, booking_id, session_id, by, context)
+                continue
+            command = Arrive(by="detector", gps_session_id=session_id)
+            answer = await booking_service.arrive(stores, booking_id, command, context)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("detector_not_recorded", told=event, error=type(error).__name__)
+            near = journey.arrival.near and event != "near"
+            journey.arrival = replace(journey.arrival, near=near, arrived=False)
             return
-        command = Arrive(by="detector", gps_session_id=session_id)
-        answer = await booking_service.arrive(stores, booking_id, command, context)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        log.warning("detector_not_recorded", told=event, error=type(error).__name__)
-        journey.arrival = before
-        return
-    if isinstance(answer, Reply):
-        journeys.close(session_id, "arrived", now)
+        if isinstance(answer, Reply):
+            journeys.close(session_id)
 
 
 def _row(journey: Journey, fix: Fix, now: datetime, kind: str, reason: str | None) -> FixRow:

@@ -23,7 +23,7 @@ async def story(stores: Stores, correlation_id: str, context: Context) -> Answer
     """Return `{items: [{at, kind, ...}]}` in order of time; an id that nothing carries has an empty story."""
     async with stores.db.reading() as tx:
         rows = await correlations.story(tx, correlation_id, EACH_AT_MOST)
-    items = [{"at": r["at"], "kind": r["kind"], **r["body"]} for r in rows]
+    items = [{"at": r["at"], "kind": r["kind"], **_in_z(r["body"])} for r in rows]
     return Reply(
         200, {"items": [told for item in items if (told := tell(item, context.actor.role)) is not None]}
     )
@@ -63,3 +63,17 @@ def _without_money(item: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(kept.get("data"), dict):
         kept["data"] = _without_money(kept["data"])
     return kept
+
+
+def _in_z(value: Any) -> Any:
+    """Write the times inside a record as every other answer does: PostgreSQL's JSON has `+00:00` for `Z`."""
+    if isinstance(value, list):
+        return [_in_z(each) for each in value]
+    if isinstance(value, dict):
+        return {
+            name: each.replace("+00:00", "Z")
+            if name.endswith("_at") and isinstance(each, str)
+            else _in_z(each)
+            for name, each in value.items()
+        }
+    return value

@@ -234,6 +234,7 @@ async def test_one_story_from_the_request_to_the_job(door: Door) -> None:
     assert told == {"request": 1, "event": 2, "payment": 1, "job": 1, "ledger": 1, "outbox": 2}
     job = next(i for i in whole.body["items"] if i["kind"] == "job")
     assert [r["outcome"] for r in job["runs"]] == ["done"]
+    assert job["runs"][0]["ended_at"].endswith("Z")
     request = next(i for i in whole.body["items"] if i["kind"] == "request")
     assert request["route"] == "POST /v1/bookings/{booking_id}/complete"
     calm = await door.ask("GET", path, who=support)

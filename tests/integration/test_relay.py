@@ -1,0 +1,178 @@
+"""No gap under any commit order: the tail of the outbox, and the seam between history and live."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from services import feed
+from storage.outbox import START, Place
+from tests.integration.sockets import Exchange, open_exchange
+from tests.integration.world import AREA, World
+
+EVENT = """
+INSERT INTO app.booking_events (event_id, booking_id, seq, type, at, actor_role, correlation_id, data)
+VALUES ($1, $2, $3, 'booking.noted', now(), 'customer', 'test-relay', '{"kind": "message"}')
+"""
+OUTBOX = """
+INSERT INTO app.outbox (event_id, topic, booking_id, area_id, audience, correlation_id, at)
+VALUES ($1, 'booking.noted', $2, $3, $4, 'test-relay', now())
+"""
+
+
+@pytest.fixture
+async def exchange(world: World) -> AsyncIterator[Exchange]:
+    """The realtime door of the world."""
+    async with open_exchange(world) as opened:
+        yield opened
+
+
+async def happen(connection: Any, booking_id: UUID, customer_id: UUID, seq: int) -> UUID:
+    """Write one event of a booking as the journal would, in the caller's transaction."""
+    event_id = uuid4()
+    await connection.execute(EVENT, event_id, booking_id, seq)
+    await connection.execute(OUTBOX, event_id, booking_id, AREA, [customer_id])
+    return event_id
+
+
+async def test_earlier_transaction_that_commits_later_is_not_lost(exchange: Exchange) -> None:
+    """What began first and commits last holds the rest back, and then comes first: the reader misses neither."""
+    world = exchange.world
+    booking_id = await world.book()
+    line = await exchange.connect("/bookings", world.customers[0])
+    await line.ask("sync", {"cursor": None})
+    slow, quick = await asyncpg.connect(world.owner_url), await asyncpg.connect(world.owner_url)
+    try:
+        holding = slow.transaction()
+        await holding.start()
+        first = await happen(slow, booking_id, world.customers[0], 1001)
+        second = await happen(quick, booking_id, world.customers[0], 1002)
+        await asyncio.sleep(1.5)
+        assert line.said() == []
+        await holding.commit()
+        heard = [(await line.hear("event"))["event_id"] for _ in range(2)]
+        assert heard == [str(first), str(second)]
+    finally:
+        await slow.close()
+        await quick.close()
+
+
+async def test_a_storm_of_commits_arrives_whole(exchange: Exchange) -> None:
+    """Sixty transactions end in any order, some roll back: a live reader and one by cursor get all, in one order."""
+    world = exchange.world
+    booking_id = await world.book()
+    line = await exchange.connect("/bookings", world.customers[0])
+    start = (await line.ask("sync", {"cursor": None}))["cursor"]
+    pool = await asyncpg.create_pool(world.owner_url, min_size=8, max_size=8)
+    rng = random.Random(7)
+    done: list[str] = []
+
+    async def one(seq: int) -> None:
+        await asyncio.sleep(rng.random())
+        async with pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            event_id = await happen(connection, booking_id, world.customers[0], seq)
+            await asyncio.sleep(rng.random() * 0.2)
+            if seq % 7 == 0:
+                await transaction.rollback()
+            else:
+                await transaction.commit()
+                done.append(str(event_id))
+
+    try:
+        await asyncio.gather(*(one(seq) for seq in range(2000, 2060)))
+        live = [(await line.hear("event"))["event_id"] for _ in done]
+        assert sorted(live) == sorted(done)
+        back = await exchange.connect("/bookings", world.customers[0])
+        answer = await back.ask("sync", {"cursor": start})
+        assert [event["event_id"] for event in answer["events"]] == live
+    finally:
+        await pool.close()
+
+
+async def test_history_meets_the_present_without_a_gap(exchange: Exchange) -> None:
+    """Sockets that sync while events pour in get every event once they are live; copies are told by event_id."""
+    world = exchange.world
+    booking_id = await world.book()
+    cursor = (await (await exchange.connect("/bookings", world.customers[0])).ask("sync", {"cursor": None}))[
+        "cursor"
+    ]
+    writer = await asyncpg.connect(world.owner_url)
+    written: list[str] = []
+
+    async def pour() -> None:
+        for seq in range(3000, 3150):
+            event_id = await happen(writer, booking_id, world.customers[0], seq)
+            written.append(str(event_id))
+
+    async def read() -> set[str]:
+        await asyncio.sleep(random.random() * 0.2)
+        line = await exchange.connect("/bookings", world.customers[0])
+        found: list[str] = []
+        at, more = cursor, True
+        while more:
+            answer = await line.ask("sync", {"cursor": at})
+            found += [event["event_id"] for event in answer["events"]]
+            at, more = answer["cursor"], answer["more"]
+        await pouring
+        await asyncio.sleep(1.5)
+        found += [data["event_id"] for name, data in line.said() if name == "event"]
+        return set(found)
+
+    pouring = asyncio.ensure_future(pour())
+    try:
+        for found in await asyncio.gather(*(read() for _ in range(6))):
+            assert set(written) <= found
+    finally:
+        await pouring
+        await writer.close()
+
+
+async def test_lost_listener_only_slows(exchange: Exchange) -> None:
+    """When the connection that listens is killed, polling goes on delivering, and it listens again."""
+    world = exchange.world
+    line = await exchange.connect("/bookings", world.customers[0])
+    await line.ask("sync", {"cursor": None})
+    owner = await asyncpg.connect(world.owner_url)
+    killed = await owner.fetchval(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'doorstep-listen'"
+        " AND datname = current_database()"
+    )
+    await owner.close()
+    assert killed == 1
+    booking_id = await world.book()
+    assert (await line.hear("event"))["booking_id"] == str(booking_id)
+
+
+async def test_cursor_of_another_life_expires(exchange: Exchange) -> None:
+    """After a restore the epoch differs: every cursor from before is told to start over."""
+    world = exchange.world
+    line = await exchange.connect("/bookings", world.customers[0])
+    cursor = (await line.ask("sync", {"cursor": None}))["cursor"]
+    owner = await asyncpg.connect(world.owner_url)
+    await owner.execute("UPDATE app.epoch SET epoch = 'another'")
+    await owner.close()
+    assert (await line.ask("sync", {"cursor": cursor}))["error"]["code"] == "cursor_expired"
+
+
+async def test_cursor_whose_row_is_gone_expires(world: World) -> None:
+    """A cursor older than the oldest row that is kept has expired; the one at it has not."""
+    await world.book()
+    stores = world.stores
+    epoch = await feed.epoch(stores)
+    head = await feed.head(stores)
+    assert await feed.place_of(stores, feed.encode_cursor(epoch, head)) == head
+    assert await feed.place_of(stores, feed.encode_cursor(epoch, START)) == START
+    ahead = feed.encode_cursor(epoch, Place(head.xid + 10_000, 1))
+    assert await feed.place_of(stores, ahead) == feed.EXPIRED
+    owner = await asyncpg.connect(world.owner_url)
+    await owner.execute("DELETE FROM app.outbox WHERE outbox_id < $1", head.outbox_id)
+    await owner.close()
+    assert await feed.place_of(stores, feed.encode_cursor(epoch, head)) == head
+    before = feed.encode_cursor(epoch, Place(head.xid, head.outbox_id - 1))
+    assert await feed.place_of(stores, before) == feed.EXPIRED

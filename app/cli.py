@@ -28,7 +28,9 @@ app = typer.Typer(help=HELP, add_completion=False, **STYLE)  # type: ignore[arg-
 user = typer.Typer(help="People with accounts.", **STYLE)  # type: ignore[arg-type]
 audit = typer.Typer(help="The record of decisions.", **STYLE)  # type: ignore[arg-type]
 app.add_typer(user, name="user")
+match = typer.Typer(help="Who was offered to whom, and why.", **STYLE)  # type: ignore[arg-type]
 app.add_typer(audit, name="audit")
+app.add_typer(match, name="match")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")]
@@ -120,6 +122,19 @@ def audit_verify() -> None:
     if not verdict.ok:
         raise SettingsError(f"The chain does not hold: {verdict.broken}.")
     typer.echo(f"The chain holds: {verdict.events} decisions, head {verdict.head or 'none yet'}.")
+
+
+@match.command("replay")
+def match_replay(match_id: Annotated[str, typer.Argument(help="The match's id.")]) -> None:
+    """Rank a match's stored features again, and say whether the order is the one that was shown."""
+    from app.match_replay import replay
+
+    replayed = replay(load(), match_id)
+    for line in replayed.lines:
+        typer.echo(line)
+    if not replayed.same:
+        raise SettingsError("The order is not the one that was shown.")
+    typer.echo(f"The order is the one that was shown: {len(replayed.lines)} ranked, {replayed.swaps} swapped.")
 
 
 @app.command(rich_help_panel="Look after")

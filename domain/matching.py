@@ -198,7 +198,7 @@ def _fit_words(facts: Facts, wishes: Sequence[str]) -> str | None:
     return (
         f"Fits {facts.matched} of {facts.wished} wishes"
         if facts.wished > 1
-        else f"Fits your wish: {wishes[0]}"
+        else f"Fits your wish: {wishes[0].replace('_', ' ')}"
     )
 
 

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from domain.matching import MILLION, replay
+from services.match_replay import replayed
 from storage.hot import Said as Word
 from tests.integration.door import Door
 from tests.integration.world import AREA, HOME, address
@@ -267,3 +268,14 @@ async def test_ways_are_measured_from_a_cell_not_from_a_door(door: Door) -> None
             for card in found["cards"]
         }
         assert ways[str(door.world.technicians[0])] == ways[str(door.world.technicians[1])]
+
+
+async def test_the_command_line_replays_a_match(door: Door) -> None:
+    """What `doorstep match replay` does finds the same order, scores and swaps, and nothing for an unknown id."""
+    found = await discover(door, experience=["quiet_visit"])
+    async with door.world.stores.db.reading() as tx:
+        again = await replayed(tx, UUID(found["match_id"]))
+        assert again is not None
+        assert again.same
+        assert len(again.lines) == 4
+        assert await replayed(tx, UUID(int=5)) is None

@@ -127,6 +127,11 @@ def collect(
     return _asked(held, intent_id, kind, amount, purpose, "capture_payment")
 
 
+def hold(checked: PaymentIntent, intent_id: UUID) -> Sequence[Fact]:
+    """Hold the amount on a method that was only verified: the visit has come near enough for a hold to last."""
+    return _asked(checked, intent_id, Kind.AUTHORIZE, checked.amount, checked.purpose, "authorize_payment")
+
+
 def release(held: PaymentIntent, intent_id: UUID) -> Sequence[Fact]:
     """Let a hold go: the intent, and the job that makes the call. Right also for a hold whose answer never came."""
     return _asked(held, intent_id, Kind.VOID, held.amount, held.purpose, "void_payment")

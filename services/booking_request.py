@@ -225,6 +225,9 @@ async def _confirm(stores: Stores, tx: Tx, asked: Asked, outcome: Authorized, co
         PaymentSettled(asked.intent.intent_id, Status.SUCCEEDED, outcome.gateway_ref),
         *idempotency.kept(reply, context, booking.booking_id),
     ]
+    if outcome.verified_only:
+        near = booking.starts_at - timedelta(seconds=stores.policy.verify_only_after_s)
+        facts.append(JobWanted("hold_payment", {"booking_id": str(booking.booking_id)}, near))
     if context.actor.role in ON_BEHALF:
         facts.append(Decided("booking.requested_on_behalf", "booking", str(booking.booking_id)))
     await record(tx, facts, context)

@@ -44,6 +44,8 @@ JOBS: Mapping[str, Job] = {
     "capture_payment": Job(payments.ask_gateway, payments.give_up),
     "void_payment": Job(payments.ask_gateway, payments.give_up),
     "refund_payment": Job(payments.ask_gateway, payments.give_up),
+    "authorize_payment": Job(payments.ask_gateway, payments.give_up),
+    "hold_payment": Job(payments.hold_payment),
     "abandon_authorization": Job(payments.abandon_authorization),
 }
 

@@ -31,6 +31,7 @@ from domain.payments import (
     Unknown,
     after,
     failure_matters,
+    hold,
     refundable,
     release,
 )
@@ -101,6 +102,18 @@ async def ask_gateway(stores: Stores, payload: Mapping[str, Any], context: Conte
 async def give_up(stores: Stores, payload: Mapping[str, Any], context: Context) -> None:
     """After the last try: the intent has failed as far as anybody knows; a late success still wins."""
     await settle(stores, UUID(payload["intent_id"]), Status.FAILED, None, context)
+
+
+async def hold_payment(stores: Stores, payload: Mapping[str, Any], context: Context) -> None:
+    """The visit comes near and its method was only verified: want a hold, unless it was cancelled or held meanwhile."""
+    async with stores.db.transaction() as tx:
+        booking = await bookings.lock(tx, UUID(payload["booking_id"]))
+        if booking is None or booking.state in FINAL or booking.payment_status != "verified":
+            return
+        intents = await payments.of_booking(tx, booking.booking_id)
+        checked = next((i for i in intents if i.kind is Kind.VERIFY and i.status is Status.SUCCEEDED), None)
+        if checked is not None and not any(i.kind is Kind.AUTHORIZE for i in intents):
+            await record(tx, hold(checked, new_id()), context)
 
 
 async def abandon_authorization(stores: Stores, payload: Mapping[str, Any], context: Context) -> None:
@@ -178,7 +191,8 @@ async def settle(
         if booking is not None:
             facts += await _consequences(tx, booking, intent, reported, context, stores.policy.commission_bp)
         await record(tx, facts, context)
-    log.info("payment_settled", intent_id=str(intent_id), kind=intent.kind, status=reported)
+    told = log.info if reported is Status.SUCCEEDED else log.warning
+    told("payment_settled", intent_id=str(intent_id), kind=intent.kind, status=reported)
     return True
 
 
@@ -206,6 +220,11 @@ async def _consequences(
             return apply(booking, taken, context.now), _taken(of, booking, intent, commission_bp)
         case Kind.REFUND:
             return await _returned(tx, of, booking, intent, context)
+        case Kind.AUTHORIZE if booking.state in FINAL:
+            return release(intent, new_id())
+        case Kind.AUTHORIZE if booking.payment_status == "verified":
+            held = ev.PaymentAuthorized(intent.intent_id, intent.amount, intent.currency, verified_only=False)
+            return (apply(booking, held, context.now),)
         case Kind.VOID if booking.state in FINAL and booking.payment_status == "authorized":
             return (apply(booking, ev.PaymentVoided(intent.intent_id), context.now),)
         case _:

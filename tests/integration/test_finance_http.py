@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -341,3 +342,16 @@ async def test_a_tip_is_the_technicians(door: Door) -> None:
     await work_off(door)
     mine = await door.ask("GET", "/v1/technicians/me/earnings", who=door.world.technicians[0])
     assert mine.body["totals"][0]["owed"] == 700
+
+
+async def test_a_visit_far_ahead_is_verified_and_its_hold_is_planned(door: Door) -> None:
+    """Eight days ahead no hold would last: the method is verified, and a job wants the hold six days before."""
+    starts_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=8)
+    booking_id = await door.world.book(starts_at)
+    booking = await door.ask("GET", f"/v1/bookings/{booking_id}", who=door.world.customers[0])
+    assert booking.body["payment"]["status"] == "verified"
+    async with door.world.stores.db.reading() as tx:
+        planned = await tx.fetchrow("SELECT payload, run_at FROM app.jobs WHERE name = 'hold_payment'")
+    assert planned is not None
+    assert planned["payload"] == {"booking_id": str(booking_id)}
+    assert planned["run_at"] == starts_at - timedelta(days=6)

@@ -69,9 +69,14 @@ class World:
             await record(tx, facts, self.context(story))
 
     async def held(
-        self, method: str = "sandbox_ok", *, kind: Kind = Kind.AUTHORIZE, price: Price | None = None
+        self,
+        method: str = "sandbox_ok",
+        *,
+        kind: Kind = Kind.AUTHORIZE,
+        price: Price | None = None,
+        completed: bool = True,
     ) -> tuple[Booking, PaymentIntent]:
-        """A completed booking whose payment was authorised (or verified) as `services.booking_request` does it."""
+        """A booking whose payment was authorised (or verified) as `services.booking_request` does it."""
         now = datetime.now(UTC)
         price = price or Price(4000, 500, 270, 4770, "USD", 600)
         blank = Booking(
@@ -92,7 +97,7 @@ class World:
             ev.Requested(self.technician_id, now + timedelta(minutes=5)),
             ev.PaymentAuthorized(intent.intent_id, price.total, price.currency, answer.verified_only),
             ev.Accepted(self.technician_id, {}),
-            ev.Completed(),
+            *([ev.Completed()] if completed else []),
         ):
             fact = apply(booking, happened, now)
             facts.append(fact)

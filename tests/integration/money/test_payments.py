@@ -17,13 +17,22 @@ from domain.payments import (
     Purpose,
     Status,
     collect,
+    hold,
     refund,
     release,
     tip,
 )
 from services.job import Later
 from services.payment_gateway import GatewayAnswer, GatewayMessage
-from services.payments import abandon_authorization, ask_gateway, authorize, give_up, receive_webhook, settle
+from services.payments import (
+    abandon_authorization,
+    ask_gateway,
+    authorize,
+    give_up,
+    hold_payment,
+    receive_webhook,
+    settle,
+)
 from services.reply import Reply
 from services.sandbox_gateway import SandboxGateway
 from storage import payments
@@ -297,3 +306,29 @@ async def test_first_movements_make_each_account_once(world: World, patiently: R
     assert await world.one("SELECT count(*) FROM app.accounts") == 4
     assert await world.one("SELECT sum(debit) FROM app.ledger_entries") == 20 * 4770
     assert await world.balanced()
+
+
+async def test_a_verified_visit_is_held_when_it_comes_near(world: World) -> None:
+    """The job wants one hold, however often it runs; its answer makes the booking an authorised one."""
+    booking, _ = await world.held(kind=Kind.VERIFY, completed=False)
+    wanted = {"booking_id": str(booking.booking_id)}
+    await hold_payment(world.stores, wanted, world.context())
+    await hold_payment(world.stores, wanted, world.context())
+    hold_id = await world.one("SELECT intent_id FROM app.payment_intents WHERE kind = 'authorize'")
+    await ask_gateway(world.stores, payload(hold_id), world.context())
+    await hold_payment(world.stores, wanted, world.context())
+    status = await world.one(
+        "SELECT payment_status FROM app.bookings WHERE booking_id = $1", booking.booking_id
+    )
+    assert status == "authorized"
+    assert await events(world, booking.booking_id) == ["payment.authorized", "payment.authorized"]
+    assert await world.one("SELECT count(*) FROM sandbox.operations WHERE kind = 'authorize'") == 1
+
+
+async def test_a_hold_for_a_visit_that_ended_meanwhile_is_let_go(world: World) -> None:
+    """The visit ended while the gateway was being asked: what is held now is released at once."""
+    _, checked = await world.held(kind=Kind.VERIFY)
+    hold_id = new_id()
+    await world.record(*hold(checked, hold_id))
+    await ask_gateway(world.stores, payload(hold_id), world.context())
+    assert await world.one("SELECT parent_id FROM app.payment_intents WHERE kind = 'void'") == hold_id

@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 PHONES_END_WITHIN_S = 3.0
 LONGEST_LINE = 1 << 16
 LOG_FILE = "doorstep.log"
+PHONES_LOG = "phones.log"
 ROOMY = {
     "requests_per_s": 500.0,
     "requests_burst": 2000,
@@ -62,7 +63,8 @@ def demo(settings: Settings, plan: Plan, console: Console) -> None:
         if plan.fresh:
             screen.step("Starting over")
             remove_cluster(folder)
-            (folder / KEY_FILE).unlink(missing_ok=True)
+            for name in (KEY_FILE, LOG_FILE, PHONES_LOG):
+                (folder / name).unlink(missing_ok=True)
         screen.step("Starting PostgreSQL")
         with embedded_postgres(folder) as cluster:
             logging.configure(settings.log_level, folder / LOG_FILE)
@@ -104,7 +106,7 @@ async def _phones(url: str, settings: Settings, plan: Plan, screen: Screen, stop
     arguments += ["--roads", str(settings.routing_dir), "--streets", str(STREETS)]
     if plan.traces is not None:
         arguments += ["--traces", str(plan.traces)]
-    with (settings.data_dir / "phones.log").open("wb") as complaints:
+    with (settings.data_dir / PHONES_LOG).open("wb") as complaints:
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "loadtest.city", *arguments,
             stdout=PIPE, stderr=complaints, limit=LONGEST_LINE, start_new_session=True,
@@ -120,7 +122,7 @@ async def _phones(url: str, settings: Settings, plan: Plan, screen: Screen, stop
         await listener
     if not stop.is_set():
         log.warning("phones_died", code=child.returncode)
-        screen.trouble(f"The phones went away (see {settings.data_dir / 'phones.log'}); starting them again.")
+        screen.trouble(f"The phones went away (see {settings.data_dir / PHONES_LOG}); starting them again.")
 
 
 async def _listen(child: Process, screen: Screen) -> None:

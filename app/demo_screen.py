@@ -26,6 +26,7 @@ PAGES = (
     ("Technician", "/technician"),
     ("Interface", "/docs"),
 )
+FIRST_LINE_S = 12.0
 LINE_EVERY_S = 60.0
 
 
@@ -61,7 +62,7 @@ class PlainScreen:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._said_at = 0.0
+        self._next_at = time.monotonic() + FIRST_LINE_S
 
     def step(self, words: str) -> None:
         """Print it."""
@@ -78,9 +79,9 @@ class PlainScreen:
         self._say(note)
 
     def status(self, status: Status) -> None:
-        """Print the first one, then one a minute."""
-        if time.monotonic() - self._said_at >= LINE_EVERY_S or not self._said_at:
-            self._said_at = time.monotonic()
+        """Print one when the city is awake, then one a minute."""
+        if time.monotonic() >= self._next_at:
+            self._next_at = time.monotonic() + LINE_EVERY_S
             self._say("; ".join(_sentences(status)))
 
     def trouble(self, words: str) -> None:

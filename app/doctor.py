@@ -167,7 +167,7 @@ async def _postgresql(url: str) -> AsyncIterator[Finding]:
         await connection.close(timeout=5)
 
 
-async def _roles(connection: asyncpg.Connection[asyncpg.Record]) -> Finding:
+async def _roles(connection: asyncpg.Connection) -> Finding:
     lacking = [
         role
         for role in ROLES

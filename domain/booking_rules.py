@@ -13,7 +13,7 @@ from domain import commands
 from domain.booking import FINAL, TRANSITIONS, Booking, State, Transition, apply
 from domain.context import Actor, Role
 from domain.facts import Decided, Fact
-from domain.refusals import Refusal
+from domain.refusals import FieldError, Refusal
 
 type Facts = tuple[Fact, ...]
 
@@ -183,6 +183,9 @@ def rate(booking: Booking, command: commands.Rate, now: datetime, sealed: bytes 
         return Refusal("booking_state", "Only a completed visit can be rated.")
     if booking.rated:
         return Refusal("already_rated", "This visit was rated already.")
+    if command.tip_amount and command.tip_currency != booking.price.currency:
+        words = f"This visit was paid in {booking.price.currency}, and so is its tip."
+        return Refusal("validation", words, (FieldError("/tip/currency", "not_allowed", words),))
     return (apply(booking, ev.Rated(command.stars, command.tip_amount), now, note=sealed),)
 
 

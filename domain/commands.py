@@ -105,11 +105,12 @@ class Reassign:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Stars, words, and a tip in minor units of the booking's currency."""
+    """Stars, words, and a tip in minor units; its currency must be the booking's."""
 
     stars: int
     comment: str | None = None
     tip_amount: int = 0
+    tip_currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -388,7 +388,8 @@ async def reassign(ask: Ask[ReassignBody]) -> Answer:
 async def rate(ask: Ask[RateBody]) -> Answer:
     """Rate a completed visit, once."""
     body = ask.body
-    command = commands.Rate(body.stars, body.comment, body.tip.amount if body.tip else 0)
+    tip = (body.tip.amount, body.tip.currency) if body.tip else (0, None)
+    command = commands.Rate(body.stars, body.comment, *tip)
     return await booking.rate(ask.stores, ask.id("booking_id"), command, ask.context)
 
 

@@ -276,7 +276,7 @@ async def test_notes_are_sealed_and_rated_once(world: World) -> None:
             world.stores, booking_id, commands.Complete(), world.context(world.technician())
         )
     )
-    stars = commands.Rate(5, "Lovely", 500)
+    stars = commands.Rate(5, "Lovely", 500, "USD")
     good(await booking.rate(world.stores, booking_id, stars, world.context(world.customer())))
     assert (
         code(await booking.rate(world.stores, booking_id, stars, world.context(world.customer())))

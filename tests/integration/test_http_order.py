@@ -50,7 +50,8 @@ async def test_the_earliest_wrong_thing_is_what_is_said(
     named = {"unknown": str(new_id()), "malformed": "nothing"}.get(how.get("booking", ""), str(booking_id))
     body = {"reason": "no time"} if how.get("body") == "good" else {"reason": 7, "more": True}
     path = f"/v1/bookings/{named}/decline"
-    key = {"used": "used-key", "fresh": True}.get(how.get("key", ""), False)
+    keys: dict[str, str | bool] = {"used": "used-key", "fresh": True}
+    key = keys.get(how.get("key", ""), False)
     if how.get("key") == "used":
         await door.ask("POST", path, {"reason": "first"}, who=who, key="used-key")
     version = (await door.ask("GET", f"/v1/bookings/{booking_id}", who=world.customers[0])).headers["ETag"]
@@ -64,7 +65,7 @@ async def test_the_earliest_wrong_thing_is_what_is_said(
 
 async def complete(door: Door, booking_id: UUID) -> None:
     """Drive a booking to its end."""
-    steps = (
+    steps: tuple[tuple[Any, object], ...] = (
         (booking.accept, commands.Accept()),
         (booking.depart, commands.Depart()),
         (booking.arrive, commands.Arrive()),
@@ -72,9 +73,8 @@ async def complete(door: Door, booking_id: UUID) -> None:
         (booking.complete, commands.Complete()),
     )
     for step, command in steps:
-        answer = await step(
-            door.world.stores, booking_id, command, door.world.context(door.world.technician())
-        )  # type: ignore[operator]
+        context = door.world.context(door.world.technician())
+        answer = await step(door.world.stores, booking_id, command, context)
         assert isinstance(answer, Reply), answer
 
 
@@ -155,7 +155,11 @@ async def test_a_whole_visit_over_http(door: Door) -> None:
     assert (await door.ask("POST", f"{path}/extend", {"minutes": 15}, who=technician, key=True)).status == 200
     done = await door.ask("POST", f"{path}/complete", {}, who=technician, key=True)
     assert done.body["state"] == "completed"
-    rated = await door.ask("POST", f"{path}/rate", {"stars": 5}, who=customer, key=True)
+    yen = {"stars": 5, "tip": {"amount": 500, "currency": "JPY"}}
+    foreign = await door.ask("POST", f"{path}/rate", yen, who=customer, key=True)
+    assert [error["pointer"] for error in foreign.body["errors"]] == ["/tip/currency"]
+    tip = {"amount": 500, "currency": "USD"}
+    rated = await door.ask("POST", f"{path}/rate", {"stars": 5, "tip": tip}, who=customer, key=True)
     assert rated.status == 200
     again = await door.ask("POST", f"{path}/rate", {"stars": 1}, who=customer, key=True)
     assert again.code == "already_rated"

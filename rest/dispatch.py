@@ -85,8 +85,11 @@ async def _answer(route: Route, request: web.Request, context: Context) -> Answe
     path = parsing.path_values(route, request.match_info)
     if path is None:
         return NOT_FOUND
-    async with asyncio.timeout(BODY_TIMEOUT_S):
-        raw = await request.read()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            raw = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
     stores = request.app[STORES]
     parsed = _parse(route, request, raw, path, context.actor)
     if isinstance(parsed, Refusal):

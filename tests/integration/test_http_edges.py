@@ -1,4 +1,4 @@
-"""What every request gets, whatever it asks for: a story, safe headers, bounds, and no word too much when all breaks."""
+"""What every request gets: a story, safe headers, bounds, and no word too much when things break."""
 
 import re
 from collections.abc import Iterator

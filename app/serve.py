@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 import structlog
 
@@ -19,6 +20,7 @@ from storage.migrate import migrate
 log = structlog.get_logger(__name__)
 
 WORKERS_END_WITHIN_S = 10.0
+PARENT_EVERY_S = 1.0
 SHORTEST_LIFE_S = 5.0  # a worker that dies sooner is started again only after a pause
 
 
@@ -40,7 +42,7 @@ def serve(settings: Settings, *, workers: int = 1, migrate_first: bool = False, 
             app = create_app(settings, database.app_url, key)
             async with listening(app, settings.host, settings.port, shared=shared) as url:
                 log.info("serving", url=url, pid=os.getpid(), embedded=database.embedded is not None)
-                await stop.wait()
+                await (_stop_or_orphaned(stop) if shared else stop.wait())
                 log.info("stopping")
 
         async def several(stop: asyncio.Event) -> None:
@@ -57,6 +59,15 @@ def serve(settings: Settings, *, workers: int = 1, migrate_first: bool = False, 
             for name in asyncio.run(migrate(database.owner_url)):
                 log.info("migrated", migration=name)
         run_until_told(several if workers > 1 else one)
+
+
+async def _stop_or_orphaned(stop: asyncio.Event) -> None:
+    """Wait for `stop`, or for the end of the process that started this worker: nobody would end it then."""
+    parent = os.getppid()
+    while os.getppid() == parent and not stop.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PARENT_EVERY_S):
+                await stop.wait()
 
 
 async def _worker(settings: Settings, database_url: str, key: bytes, stop: asyncio.Event) -> None:

@@ -96,7 +96,8 @@ def _operation(method: str, path: str, operation: Json, schemas: Json) -> str:
         rows = "".join(_row(p["name"], p["schema"], p.get("description", p["in"])) for p in given)
         parts.append(f"<table><tr><th>parameter</th><th>type</th><th></th></tr>{rows}</table>")
     if "IdempotencyKey" in named:
-        parts.append('<p class="who">Needs <code>Idempotency-Key</code>; takes <code>If-Match</code>.</p>')
+        takes = "; takes <code>If-Match</code>" if "IfMatch" in named else ""
+        parts.append(f'<p class="who">Needs <code>Idempotency-Key</code>{takes}.</p>')
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     if "$ref" in body:
         parts.append(f"<details><summary>Body</summary>{_fields(schemas[_name(body)])}</details>")

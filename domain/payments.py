@@ -150,10 +150,11 @@ def refund(paid: PaymentIntent, intent_id: UUID, amount: int, reason: str) -> Se
 
 
 def refundable(captured: int, refunds: Sequence[tuple[int, Status]]) -> int:
-    """Return what may still be given back: captured, less every refund that went through or may yet."""
-    return captured - sum(
-        amount for amount, status in refunds if status in {Status.PENDING, Status.SUCCEEDED}
-    )
+    """Return what may still be given back: captured, less every refund that the gateway did not plainly refuse.
+
+    One that nobody could say anything about (`failed`) may yet turn out to have gone through.
+    """
+    return captured - sum(amount for amount, status in refunds if status is not Status.DECLINED)
 
 
 def _asked(

@@ -2,7 +2,7 @@
 
 from rest.models import Raw, View
 from rest.registry import ANYBODY, Ask, Routes
-from services import payments
+from services import payment_webhooks
 from services.reply import Answer
 
 ROUTES = Routes("Payment webhooks")
@@ -23,4 +23,4 @@ async def receive(ask: Ask[Raw]) -> Answer:
     Signed as Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`), at most five minutes old;
     a message that comes twice counts once.
     """
-    return await payments.receive_webhook(ask.stores, ask.text("gateway"), ask.headers, ask.raw, ask.context)
+    return await payment_webhooks.receive(ask.stores, ask.text("gateway"), ask.headers, ask.raw, ask.context)

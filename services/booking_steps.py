@@ -54,7 +54,7 @@ async def sealed(tx: Tx, context: Context, text: str) -> bytes:
 
 async def collect(tx: Tx, booking: Booking, amount: int, purpose: Purpose) -> Facts:
     """Take `amount` from what is held, or let the hold go when there is nothing to take."""
-    held = await payment_rows.held(tx, booking.booking_id)
+    held = await payment_rows.unresolved(tx, booking.booking_id)
     if held is None:
         return ()
     if amount > 0:

@@ -16,7 +16,7 @@ from domain.facts import Decided
 from domain.money import Money
 from domain.refusals import FieldError, Refusal
 from services import idempotency
-from services.payments import paid
+from services.payment_outcomes import paid
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage import bookings

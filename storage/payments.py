@@ -33,6 +33,14 @@ SELECT {COLUMNS} FROM app.payment_intents
 WHERE booking_id = $1 AND kind IN ('authorize', 'verify') AND status = 'succeeded'
 ORDER BY created_at DESC, intent_id DESC LIMIT 1
 """
+UNRESOLVED = f"""
+SELECT * FROM (SELECT {COLUMNS} FROM app.payment_intents
+               WHERE booking_id = $1 AND kind IN ('authorize', 'verify') AND status = 'succeeded'
+               ORDER BY created_at DESC, intent_id DESC LIMIT 1) AS i
+WHERE NOT EXISTS (SELECT FROM app.payment_intents r
+                  WHERE r.parent_id = i.intent_id AND r.kind IN ('capture', 'charge', 'void')
+                    AND r.purpose <> 'tip' AND r.status <> 'declined')
+"""
 OF_BOOKING = f"""
 SELECT {COLUMNS} FROM app.payment_intents WHERE booking_id = $1 ORDER BY created_at, intent_id
 """
@@ -98,8 +106,17 @@ async def stop_asking(tx: Tx, intent_id: UUID, now: datetime, lease_s: float) ->
 
 
 async def held(tx: Tx, booking_id: UUID) -> PaymentIntent | None:
-    """Return the newest hold, or checked method, of a booking: what a capture takes from and a release lets go."""
+    """Return a booking's newest hold, or checked method, whatever became of it: a tip is charged to its method."""
     record = await tx.fetchrow(HELD, booking_id)
+    return _intent(record) if record else None
+
+
+async def unresolved(tx: Tx, booking_id: UUID) -> PaymentIntent | None:
+    """Return that hold or method where nothing was taken from it and nobody let it go; None when there is none left.
+
+    Where a taking got no answer it may yet have gone through, so it counts as taken. The booking is locked.
+    """
+    record = await tx.fetchrow(UNRESOLVED, booking_id)
     return _intent(record) if record else None
 
 

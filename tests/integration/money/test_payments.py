@@ -24,14 +24,14 @@ from domain.payments import (
 )
 from services.job import Later
 from services.payment_gateway import GatewayAnswer, GatewayMessage
+from services.payment_outcomes import settle
+from services.payment_webhooks import receive
 from services.payments import (
     abandon_authorization,
     ask_gateway,
     authorize,
     give_up,
     hold_payment,
-    receive_webhook,
-    settle,
 )
 from services.reply import Reply
 from services.sandbox_gateway import SandboxGateway
@@ -168,9 +168,7 @@ async def test_a_webhook_told_twice_counts_once(world: World) -> None:
 
     async def send(headers: object, body: bytes) -> None:
         assert isinstance(headers, dict)
-        answer = await receive_webhook(
-            world.stores, "sandbox", headers, body, world.context("story-of-a-webhook")
-        )
+        answer = await receive(world.stores, "sandbox", headers, body, world.context("story-of-a-webhook"))
         told.append(answer)
 
     async with asyncio.TaskGroup() as group:
@@ -201,7 +199,7 @@ async def test_a_forged_or_old_webhook_is_refused(world: World) -> None:
     old, old_body = gateway.sign(message, datetime.now(UTC) - timedelta(minutes=6))
     forged = {**headers, "webhook-signature": "v1,AAAA"}
     for sent, content in ((forged, body), (headers, body + b" "), (old, old_body), ({}, body)):
-        answer = await receive_webhook(world.stores, "sandbox", sent, content, world.context())
+        answer = await receive(world.stores, "sandbox", sent, content, world.context())
         assert answer.status == 401
     assert await events(world, booking.booking_id) == ["payment.authorized"]
 
@@ -235,6 +233,21 @@ async def test_a_hold_is_resolved_once(world: World) -> None:
     await world.record(*collect(held, new_id(), booking.price.total))
     with pytest.raises(asyncpg.UniqueViolationError):
         await world.record(*release(held, new_id()))
+
+
+async def test_what_nobody_could_say_counts_as_taken(world: World) -> None:
+    """A capture without an answer may have gone through: the same hold is neither taken from again nor let go."""
+    booking, held = await world.held()
+    capture_id = new_id()
+    await world.record(*collect(held, capture_id, booking.price.total))
+    await give_up(world.stores, payload(capture_id), world.context())
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await world.record(*collect(held, new_id(), booking.price.total))
+    async with world.stores.db.transaction() as tx:
+        assert await payments.unresolved(tx, booking.booking_id) is None
+        still = await payments.held(tx, booking.booking_id)
+    assert still is not None
+    assert still.intent_id == held.intent_id
 
 
 async def test_a_checked_method_is_charged(world: World) -> None:

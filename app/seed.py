@@ -5,6 +5,7 @@ written as facts through the journal, so that events, audit, ledger and earnings
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import zip_longest
 from pathlib import Path
@@ -19,7 +20,7 @@ from app.seeds import traces as trace_country
 from app.seeds.history import City, Hand, House, plan_day
 from app.seeds.ids import seeded_id
 from app.seeds.licences import licences
-from app.seeds.people import DEMO, HOME, ZONE, Cast, Worker, cast
+from app.seeds.people import DEMO, HOME, MEASURED, ZONE, Cast, Worker, cast
 from app.seeds.visits import Teller, sandbox_ref
 from domain.commands import Address
 from domain.context import Actor, Context, Role
@@ -40,7 +41,7 @@ LOCK = "SELECT pg_advisory_xact_lock(7266183205)"
 KNOWN_TECHNICIANS = "SELECT technician_id FROM app.technicians WHERE technician_id = ANY ($1)"
 BOOKED_DAYS = "SELECT DISTINCT (created_at AT TIME ZONE $1)::date AS day FROM app.bookings"
 DAYS = 7
-FEWEST_PHONES = 60  # measurements sign in as the last ones, beside the city that drives
+FEWEST_PHONES = 60
 VISITS_A_DAY = 22
 
 
@@ -58,7 +59,9 @@ async def seed(
     """
     now = now or datetime.now(UTC)
     houses = _houses()
-    people = cast(houses, simulated=max(FEWEST_PHONES, technicians + 3), today=now.date())
+    people = cast(
+        houses, simulated=max(FEWEST_PHONES, technicians + MEASURED), driven=technicians, today=now.date()
+    )
     countries = [] if traces is None else await trace_country.read(traces, now)
     founder_id = seeded_id("person", f"founder@{DEMO}")
     everybody = [*people.people(), *(p for c in countries for p in c.customers)]
@@ -98,6 +101,17 @@ async def _workers(tx: Tx, wanted: Sequence[Worker], founder_id: UUID, now: date
     known = {record["technician_id"] for record in await tx.fetch(KNOWN_TECHNICIANS, ids)}
     new = [worker for worker in wanted if worker.person.person_id not in known]
     await record_all(tx, [story for worker in new for story in _hired(worker, founder_id, now)])
+    await record_all(tx, [await _on_duty(tx, worker, now) for worker in wanted if worker.person.simulated])
+
+
+async def _on_duty(tx: Tx, worker: Worker, now: datetime) -> tuple[Sequence[Fact], Context]:
+    """Let a phone's technician work when this start drives it, and rest when it does not."""
+    context = Context(Actor(worker.person.person_id, Role.TECHNICIAN), now, "seed-hours-of-the-phones")
+    technician = await technicians.get(tx, worker.person.person_id)
+    if technician is None or technician.availability == worker.availability:
+        return (), context
+    after = replace(technician, availability=worker.availability, version=technician.version + 1)
+    return (TechnicianWritten(after),), context
 
 
 def _hired(worker: Worker, founder_id: UUID, now: datetime) -> Iterator[tuple[Sequence[Fact], Context]]:

@@ -144,6 +144,18 @@ def _rules_body(
     }  # fmt: skip
 
 
+def unknown_service(pointer: str) -> Refusal:
+    """Refuse a service that does not exist."""
+    detail = "No service has that name."
+    return Refusal("unknown_service", detail, (FieldError(pointer, "unknown_service", detail),))
+
+
+def unknown_experience(pointer: str) -> Refusal:
+    """Refuse a wish that does not exist."""
+    detail = "One of these experiences does not exist."
+    return Refusal("unknown_experience", detail, (FieldError(pointer, "unknown_experience", detail),))
+
+
 def _no_rules() -> Refusal:
     return Refusal("not_found", "There is no such jurisdiction or service.")
 

@@ -16,6 +16,7 @@ from domain.gate import required
 from domain.refusals import FieldError, Refusal
 from domain.trust import Technician, TechnicianStatus
 from services.booking_view import stamp
+from services.catalogue import unknown_service
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage import catalogue, credentials, technicians
@@ -33,7 +34,7 @@ async def view(
         if technician is None or not may_see(technician, context):
             return Refusal("not_found", "There is no such technician.")
         if await catalogue.service(tx, service) is None:
-            return Refusal("unknown_service", "No service has that name.")
+            return unknown_service("query/service")
         chain = await catalogue.chain(tx, jurisdiction)
         if not chain:
             error = FieldError("query/jurisdiction", "unknown", "There is no such jurisdiction.")

@@ -4,7 +4,7 @@ Nothing foreign is waited for inside a transaction: candidates are read, presenc
 ranking decides, and one short transaction writes the match whole. It never changes after that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import cos, radians
 from typing import Any
@@ -17,7 +17,7 @@ from domain.matching import RANKING_VERSION, WEIGHTS, Candidate, MatchMade, Rank
 from domain.refusals import FieldError, Refusal
 from services import cards
 from services.booking_view import stamp
-from services.catalogue import area_at
+from services.catalogue import area_at, unknown_experience, unknown_service
 from services.considering import FREE_GATES, NOW_WITHIN, Closed, Open, Scene, Wish, consider
 from services.reply import Answer, Reply
 from services.stores import Stores
@@ -77,7 +77,8 @@ async def viewed(stores: Stores, match_id: UUID, card_id: UUID, kind: str, conte
         if match is None or match.customer_id != context.actor.person_id:
             return _not_found()
         if await matches.card_of(tx, match_id, card_id) is None:
-            return Refusal("card_mismatch", "That card is not of that match.")
+            error = FieldError("/card_id", "card_mismatch", "That card is not of that match.")
+            return Refusal("card_mismatch", "That card is not of that match.", (error,))
         await matches.viewed(tx, match_id, card_id, kind, context.now)
     return Reply(204, {})
 
@@ -109,10 +110,10 @@ async def _read(stores: Stores, wish: Wish, context: Context) -> Scene | Refusal
     async with stores.db.reading() as tx:
         service = await catalogue.service(tx, wish.service)
         if service is None:
-            return Refusal("unknown_service", "No service has that name.")
+            return unknown_service("/service")
         known = {each.experience for each in await catalogue.experiences(tx)}
         if not known.issuperset(wish.experience):
-            return Refusal("unknown_experience", "One of these experiences does not exist.")
+            return unknown_experience("/experience")
         area = await area_at(tx, wish.lat, wish.lon)
         if area is None:
             return Scene(service, None, None, service.currency, 0, ())
@@ -142,16 +143,24 @@ async def _sealed_place(tx: Tx, wish: Wish, context: Context) -> bytes:
 
 
 def made(
-    wish: Wish, scene: Scene, outcomes: Sequence[Open | Closed], context: Context, ttl_s: int
+    wish: Wish,
+    scene: Scene,
+    outcomes: Sequence[Open | Closed],
+    context: Context,
+    ttl_s: int,
+    ids: Callable[[], UUID] = new_id,
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     """Rank those whom no gate stopped; return the match, its candidates, and the cards as the customer sees them."""
-    match_id = new_id()
+    match_id = ids()
     seed = match_id.int & (2**63 - 1)
     found = {each.technician.technician_id: each for each in outcomes if isinstance(each, Open)}
     ranking = matching.rank(
         [Candidate(key, features(each.facts)) for key, each in found.items()], WEIGHTS, seed
     )
-    rows = [_ranked_row(match_id, wish, scene, place, found[place.technician_id]) for place in ranking.order]
+    rows = [
+        _ranked_row((match_id, ids), wish, scene, place, found[place.technician_id])
+        for place in ranking.order
+    ]
     rows += [_closed_row(match_id, each) for each in outcomes if isinstance(each, Closed)]
     shown = [
         cards.named(row["card"], each.technician.display_name, each.technician.photo_url)
@@ -177,7 +186,10 @@ def made(
     return match, rows, shown
 
 
-def _ranked_row(match_id: UUID, wish: Wish, scene: Scene, place: Ranked, each: Open) -> dict[str, Any]:
+def _ranked_row(
+    named: tuple[UUID, Callable[[], UUID]], wish: Wish, scene: Scene, place: Ranked, each: Open
+) -> dict[str, Any]:
+    match_id, ids = named
     row: dict[str, Any] = {
         "match_id": match_id,
         "technician_id": each.technician.technician_id,
@@ -193,7 +205,7 @@ def _ranked_row(match_id: UUID, wish: Wish, scene: Scene, place: Ranked, each: O
     }
     if place.position > wish.limit:
         return row
-    card_id = new_id()
+    card_id = ids()
     quote = cards.quoted(scene.service.base_amount, each.facts.distance_m, scene.currency, scene.tax_bp)
     asked = cards.Asked(wish.experience, wish.when is None)
     card = cards.made(card_id, asked, place, each.technician, each.passed, each.facts, each.starts_at, quote)

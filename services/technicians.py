@@ -12,7 +12,7 @@ from domain.gate import required
 from domain.refusals import FieldError, Refusal
 from domain.trust import Technician, TechnicianStatus, TechnicianWritten, decide_technician
 from services import cards
-from services.catalogue import area_at
+from services.catalogue import area_at, unknown_experience, unknown_service
 from services.credential_view import may_see
 from services.qualification import rules_at
 from services.reply import Answer, Reply
@@ -184,10 +184,10 @@ def own_view(technician: Technician) -> dict[str, Any]:
 async def _unknown(tx: Tx, technician: Technician) -> Refusal | None:
     services = {each.service for each in await catalogue.services(tx)}
     if not services.issuperset(technician.services):
-        return Refusal("unknown_service", "One of these services does not exist.")
+        return unknown_service("/services")
     experiences = {each.experience for each in await catalogue.experiences(tx)}
     if not experiences.issuperset(technician.experiences):
-        return Refusal("unknown_experience", "One of these experiences does not exist.")
+        return unknown_experience("/experiences")
     try:
         ZoneInfo(technician.time_zone)
     except (KeyError, ValueError, OSError):

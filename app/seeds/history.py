@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import count
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -123,7 +124,15 @@ def _plan(
     ]
     scene = Scene(service, house.area, city.rules[wish.service], city.currency, city.tax_bp, ())
     context = Context(Actor(customer_id, Role.CUSTOMER), asked_at, seeded_id("story", name).hex)
-    match, rows, _ = discovery.made(wish, scene, outcomes, context, city.policy.match_ttl_s)
+    numbers = count()
+    match, rows, _ = discovery.made(
+        wish,
+        scene,
+        outcomes,
+        context,
+        city.policy.match_ttl_s,
+        ids=lambda: seeded_id("match", f"{name} {next(numbers)}", asked_at),
+    )
     found = {each.technician.technician_id: each for each in outcomes if isinstance(each, Open)}
     shown = [row for row in rows if row.get("card_id")]
     if not shown:

@@ -31,7 +31,8 @@ def _licence(worker: Worker, jurisdiction: str, rule: Requirement, how: str, tod
     name = f"{worker.person.email} {jurisdiction} {rule.credential_type}"
     chance = random.Random(f"licence {name}")
     years = rule.renewal_years
-    verified_on = today - timedelta(days=chance.randint(5, 60))
+    earliest = worker.member_since + timedelta(days=1)
+    verified_on = max(earliest, today - timedelta(days=chance.randint(5, 60)))
     expires_on = None if years is None else today + timedelta(days=400 + chance.randint(0, 300))
     credential = Credential(
         credential_id=seeded_id("credential", name),

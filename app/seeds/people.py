@@ -1,7 +1,8 @@
 """Who lives in the demo city: the six accounts of the contract, customers, and technicians of every standing.
 
-`tech-NNN@` and `cust-NNN@sim.doorstep.example` belong to the simulated phones: qualified for years, free at any hour.
-The technicians `@pros.doorstep.example` show what licences can look like; few of them may work.
+`tech-NNN@` and `cust-NNN@sim.doorstep.example` belong to the simulated phones: qualified for years, free at any hour
+while a phone drives them, so that nobody waits for somebody whom nobody drives. Technicians `@pros.doorstep.example`
+show what licences can look like; few of them may work.
 """
 
 import random
@@ -63,7 +64,7 @@ BIOS: dict[str, tuple[str, ...]] = {
     "furniture_assembly": ("No screw left over.", "Flat packs, full bookcases."),
 }
 
-WORKDAY = tuple(Window(day, 8 * 60, 12 * 60) for day in range(6))
+MEASURED = 3  # the last accounts are for measurements beside the city that drives
 
 
 class Standing(NamedTuple):
@@ -130,15 +131,15 @@ class Cast:
         yield from (worker.person for worker in self.workers)
 
 
-def cast(houses: Sequence[House], *, simulated: int, today: date) -> Cast:
-    """Make the demo city's people; `simulated` of each kind belong to the phones."""
+def cast(houses: Sequence[House], *, simulated: int, driven: int, today: date) -> Cast:
+    """Make the demo city's people; `simulated` of each kind belong to the phones, of which `driven` are on the road."""
     customers = [_person(f"customer@{DEMO}", "Casey Customer", Role.CUSTOMER)]
     customers += [_person(f"{_slug(n)}@{HOMES}", _name(n), Role.CUSTOMER) for n in range(400, 424)]
     customers += [
         replace(_person(f"cust-{n:03d}@{SIM}", _name(n + 700), Role.CUSTOMER), simulated=True)
         for n in range(1, simulated + 1)
     ]
-    return Cast(_staff(), tuple(customers), tuple(_workers(houses, simulated, today)))
+    return Cast(_staff(), tuple(customers), tuple(_workers(houses, simulated, driven, today)))
 
 
 def _staff() -> tuple[Person, ...]:
@@ -151,7 +152,7 @@ def _staff() -> tuple[Person, ...]:
     return tuple(_person(f"{account}@{DEMO}", name, role) for account, name, role in named)
 
 
-def _workers(houses: Sequence[House], simulated: int, today: date) -> Iterator[Worker]:
+def _workers(houses: Sequence[House], simulated: int, driven: int, today: date) -> Iterator[Worker]:
     yield Worker(
         person=_person(f"technician@{DEMO}", "Terry Technician", Role.TECHNICIAN),
         bio="Twelve years of cutting hair at kitchen tables all over Baltimore. Brings a cape, a broom and good music.",
@@ -173,7 +174,10 @@ def _workers(houses: Sequence[House], simulated: int, today: date) -> Iterator[W
         yield replace(_worker(person, n, houses, today), standing=standing, licensed_in=elsewhere)
     for n in range(1, simulated + 1):
         person = replace(_person(f"tech-{n:03d}@{SIM}", _name(n + 100), Role.TECHNICIAN), simulated=True)
-        yield replace(_worker(person, n, houses, today), availability=ALWAYS, radius_m=20_000)
+        on_duty = n <= driven or n > simulated - MEASURED
+        yield replace(
+            _worker(person, n, houses, today), availability=ALWAYS if on_duty else (), radius_m=20_000
+        )
 
 
 def _worker(person: Person, n: int, houses: Sequence[House], today: date) -> Worker:
@@ -192,7 +196,7 @@ def _worker(person: Person, n: int, houses: Sequence[House], today: date) -> Wor
         home=(door.lat, door.lon),
         radius_m=12_000,
         time_zone=ZONE,
-        availability=WORKDAY,
+        availability=tuple(Window(day % 7, 8 * 60, 12 * 60) for day in (n, n + 3)),
         member_since=today - timedelta(days=chance.randint(20, 900)),
         standing=Standing("valid", TechnicianStatus.APPROVED),
     )

@@ -20,7 +20,13 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 HEALTHY_AFTER_S = 60.0
 END_WITHIN_S = 4.0
-EXPECTED = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError)
+EXPECTED = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # PostgreSQL starts, stops or recovers
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
 
 
 class Background:

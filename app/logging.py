@@ -29,7 +29,7 @@ SECRET_LOOKS = (
     (re.compile(r"[\w.+-]{1,64}@[\w-]+(\.[\w-]+)+"), MASK),  # an e-mail address
 )
 LOG_BYTES = 5_000_000  # the demo's file turns over at this size, and one older file is kept
-LOUD = ("aiohttp.access", "pgqueuer", "asyncio")
+LOUD = {"aiohttp.access": "WARNING", "pgqueuer": "WARNING", "asyncio": "WARNING", "asyncpg.pool": "ERROR"}
 
 
 def configure(level: str = "info", file: Path | None = None) -> None:
@@ -56,8 +56,8 @@ def configure(level: str = "info", file: Path | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for name in LOUD:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, quiet in LOUD.items():
+        logging.getLogger(name).setLevel(quiet)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,6 +33,12 @@ def _long_enough(key: SecretStr) -> SecretStr:
             f"give it at least {SHORTEST_KEY} characters, for example from `openssl rand -hex 32`"
         )
     return key
+
+
+def _networks(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        ip_network(word, strict=False)
+    return words
 
 
 type Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -63,7 +70,7 @@ class Settings(BaseSettings):
     allowed_origins: Words = Field(
         (), description="Origins of browsers that may connect, beside our own; commas between"
     )
-    trusted_proxies: Words = Field(
+    trusted_proxies: Annotated[Words, AfterValidator(_networks)] = Field(
         (), description="Networks whose X-Forwarded-For is believed; commas between"
     )
     tiles_url: str | None = Field(

@@ -94,6 +94,9 @@ class Server(socketio.AsyncServer):
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         self.wire.joining.pop(eio_sid, None)
         await super()._handle_eio_disconnect(eio_sid, reason)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None and not socket.upgraded and reason == self.reason.CLIENT_DISCONNECT:
+            socket.queue.put_nowait(None)  # its poll would wait for a ping that never comes
 
 
 def _sound(packet: sio_packet.Packet) -> bool:
@@ -252,7 +255,9 @@ class Wire:
             await self._close(eio_sid, client)
 
     async def close_waiting(self) -> None:
-        """Close what is doomed now; for the end of the process."""
+        """Close what is doomed and all the rest; for the end of the process."""
+        for eio_sid in tuple(self._eio.sockets):
+            self._doom(eio_sid, None)  # those that never joined or left every namespace, too
         while not self._doomed.empty():
             await asyncio.gather(
                 *(self._close(*self._doomed.get_nowait()) for _ in range(min(100, self._doomed.qsize())))
@@ -264,12 +269,19 @@ class Wire:
                 if client is not None:
                     await self.sio.disconnect(client.sid, namespace=client.namespace)
                 else:
-                    await self._eio.disconnect(eio_sid)
+                    await self._end_connection(eio_sid)
         except TimeoutError:
             self._abort(eio_sid)
         except Exception as error:  # noqa: BLE001 - the library raises many kinds for a socket that is gone
             log.debug("close_failed", error=type(error).__name__)
             self._abort(eio_sid)
+
+    async def _end_connection(self, eio_sid: str) -> None:
+        """Let what is queued go out, then close the transport itself: browsers pay no heed to Engine.IO's CLOSE."""
+        socket = self._eio.sockets.get(eio_sid)
+        await self._eio.disconnect(eio_sid)
+        if socket is not None:
+            socket.queue.put_nowait(None)
 
     def _abort(self, eio_sid: str) -> None:
         """Cut a connection whose client does not read."""

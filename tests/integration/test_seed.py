@@ -10,7 +10,11 @@ from app.city import TRACES
 from app.seed import PASSWORD, seed
 from app.seeds.ids import seeded_id
 from app.seeds.people import HOME
+from domain.context import Actor, Context, Role
+from services.considering import Wish
+from services.discovery import discover
 from services.policy import Policy
+from services.reply import Reply
 from services.routing import StraightRouter
 from services.sandbox_gateway import SandboxGateway
 from services.stores import Stores
@@ -176,3 +180,23 @@ async def test_an_old_visit_can_be_refunded_through_the_gateway(city_door: Door)
         )
     assert operation is not None
     assert operation["n"] > 50
+
+
+async def test_where_traces_were_driven_there_is_somebody_to_book(database: Database) -> None:
+    """The traces' own place has an area, rules that ask nothing, and technicians who are offered there."""
+    async with open_database(database.app_url) as db, open_telemetry(database.app_url) as telemetry:
+        await seed(db, technicians=1, sim_password="sim-password", traces=TRACES)
+        gateway = SandboxGateway(db, SECRET)
+        stores = Stores(db, MemoryHot(), telemetry, StraightRouter(), gateway, Policy(), SECRET)
+        async with db.reading() as tx:
+            place = await tx.fetchrow(
+                "SELECT home_lat, home_lon FROM app.technicians WHERE technician_id = $1",
+                seeded_id("person", "tech-trace-001@sim.doorstep.example"),
+            )
+        assert place is not None
+        customer = Actor(seeded_id("person", "cust-trace-001@sim.doorstep.example"), Role.CUSTOMER)
+        wish = Wish("haircut", place["home_lat"], place["home_lon"], None, (), 10)
+        answer = await discover(stores, wish, Context(customer, datetime.now(UTC), "test-of-the-traces"))
+        assert isinstance(answer, Reply)
+        assert answer.body["jurisdiction"].startswith("ZZ-")
+        assert len(answer.body["cards"]) >= 1

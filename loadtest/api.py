@@ -140,6 +140,10 @@ class Api:
         answer = await self.call("GET", "/experiences", anonymous=True)
         return [str(item["experience"]) for item in answer.get("items") or ()]
 
+    async def service_areas(self) -> Json:
+        """Where Doorstep serves, as GeoJSON."""
+        return await self.call("GET", "/service-areas", anonymous=True)
+
     async def discover(
         self,
         service: str,

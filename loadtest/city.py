@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from geo.areas import AreaIndex, parse_feature_collection
 from geo.roads import RoadNetwork
 from loadtest.api import Api, ApiError, Server, Unreachable, reach
 from loadtest.demand import Demand, read_streets
@@ -32,7 +33,9 @@ from loadtest.technician import TechnicianLife, Temper
 from loadtest.traces import clusters, describe, read_folder
 
 REPORT_EVERY_S = 3.0
+FIRST_REPORT_S = 1.5
 EAGER_CREW = 6
+EAGER_TRACED = 2
 LOGINS_PER_S = 5.0
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 60.0
@@ -106,14 +109,14 @@ class City:
         works: list[tuple[str, Work]] = []
         order = 0
         for district in self.districts:
-            for i, life in enumerate(district.lives):
-                eager = i < EAGER_CREW
-                delay_s = 0.0 if eager else (order - EAGER_CREW) / LOGINS_PER_S + 0.5
-                order += 1
+            for life in district.lives:
+                if not (life.eager and district is self.districts[0]):
+                    order += 1  # signing in costs the server a password check: a few a second
+                delay_s = order / LOGINS_PER_S
                 works.append((life.name, self._keep(life.name, life.run, delay_s)))
             works.append((f"customers-{district.name}", self._keep("customers", district.run, 0.0)))
         works.append(("wishes", self._learn_wishes()))
-        works.append(("report", self._keep("report", lambda: self._report(report), 0.0)))
+        works.append(("report", self._keep("report", lambda: self._report(report), FIRST_REPORT_S)))
         return works
 
     def visiting(self) -> list[asyncio.Task[None]]:
@@ -152,7 +155,9 @@ class City:
             mine = trips[area["name"]]
             legs = TraceLegs(mine, streets)
             names = [person["email"].split("@")[0] for person in area["technicians"]]
-            lives = [self._life(name, legs, eager=1) for name in names]
+            lives = [
+                self._life(name, legs, eager=1 if i < EAGER_TRACED else 0) for i, name in enumerate(names)
+            ]
             customers = [self._api(person["email"].split("@")[0]) for person in area["customers"]]
             districts.append(District(area["name"], self._setting, lives, customers, mine))
         return districts
@@ -189,11 +194,13 @@ class City:
             backoff_s = min(MAX_BACKOFF_S, backoff_s * 2)
 
     async def _learn_wishes(self) -> None:
-        """Ask once what may be wished; without an answer nobody wishes anything."""
+        """Ask once where is served and what may be wished; without an answer customers wish blindly."""
+        anybody = self._api("anybody")
         try:
-            self._demand.experiences[:] = await self.districts[0].customers[0].experiences()
-        except (ApiError, Unreachable, IndexError, KeyError) as error:
-            self._tally.error("experiences", error)
+            self._demand.areas = AreaIndex(parse_feature_collection(await anybody.service_areas()))
+            self._demand.experiences[:] = await anybody.experiences()
+        except (ApiError, Unreachable, ValueError, KeyError) as error:
+            self._tally.error("wishes", error)
 
     async def _report(self, report: Report) -> None:
         while True:

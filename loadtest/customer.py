@@ -6,7 +6,9 @@ so that one story can be read by it. A visit is bounded in time; what is still o
 """
 
 import asyncio
+import math
 import random
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -92,6 +94,7 @@ class Visit:
             rng=rng,
         )
         self._changed = asyncio.Event()
+        self._watching_since_s = math.inf
 
     async def run(self) -> str:
         """Live the visit; a word on how it ended. Raises `Unreachable` when the server stays away."""
@@ -293,6 +296,7 @@ class Visit:
             return
         try:
             await self._wire.call("/gps", "watch", {"booking_id": self.booking.booking_id})
+            self._watching_since_s = time.monotonic()
         except (WireDown, Refused) as error:  # watched again after the next connection
             self._tally.error("watch", error)
 
@@ -301,7 +305,7 @@ class Visit:
             self._feed.take(data)
         elif namespace == "/gps" and event == "position":
             self._tally.count("positions")
-            self._tally.seen(str(data.get("session_id")), int(data.get("t") or 0))
+            self._tally.seen(str(data.get("session_id")), int(data.get("t") or 0), self._watching_since_s)
 
     def _told(self, event: Event) -> None:
         if event.booking is not None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from geo.areas import AreaIndex
 from geo.distance import destination
 from geo.roads import RoadNetwork
 from loadtest.customer import Wish
@@ -20,6 +21,7 @@ from loadtest.traces import Trip
 NEAR_M = (250.0, 900.0)
 SPREAD_M = 1_100.0
 WAVE_S = 1_500.0
+TRIES = 8
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class Demand:
     roads: RoadNetwork | None
     streets: Sequence[tuple[LatLon, str]] = ()
     experiences: list[str] = field(default_factory=list)
+    areas: AreaIndex | None = None
     _spots: list[LatLon] = field(default_factory=list)
 
     def level(self, now_s: float, hour: float) -> float:
@@ -40,7 +43,7 @@ class Demand:
     def near(self, home: LatLon, services: Sequence[str], *, prefer: str | None) -> Wish:
         """A short leg from a technician's place: what a demo starts with."""
         way_m = self.rng.uniform(*NEAR_M)
-        wish = self._wish(destination(*home, self.rng.uniform(0, 360), way_m), services)
+        wish = self._wish(home, way_m, services)
         return replace(wish, hurried=True, prefer=prefer, experience=())
 
     def anywhere(self, homes: Sequence[LatLon], services: Sequence[str]) -> Wish:
@@ -53,7 +56,7 @@ class Demand:
             return Wish(service, place, line1, "Baltimore", "21224", experience=wanted)
         spot = self.rng.choice(self._spots if self.rng.random() < 0.6 else list(homes))
         way_m = min(3 * SPREAD_M, abs(self.rng.gauss(0, SPREAD_M)) + 150)
-        return self._wish(destination(*spot, self.rng.uniform(0, 360), way_m), services)
+        return self._wish(spot, way_m, services)
 
     def at_trip_end(self, trip: Trip, services: Sequence[str], *, prefer: str | None = None) -> Wish:
         """Somebody who lives where a recorded trip ended."""
@@ -65,11 +68,19 @@ class Demand:
         some = len(self.experiences) > 1 and self.rng.random() < 0.4
         return tuple(self.rng.sample(self.experiences, self.rng.choice((1, 2)))) if some else ()
 
-    def _wish(self, place: LatLon, services: Sequence[str]) -> Wish:
-        on_street = self.roads.snap(*place) if self.roads is not None else None
+    def _wish(self, around: LatLon, way_m: float, services: Sequence[str]) -> Wish:
         line1 = f"{self.rng.randint(100, 3900)} Demo Street"
         service, wanted = self.rng.choice(services), self._experience()
-        return Wish(service, on_street or place, line1, "Baltimore", "21224", experience=wanted)
+        return Wish(service, self._street_near(around, way_m), line1, "Baltimore", "21224", experience=wanted)
+
+    def _street_near(self, around: LatLon, way_m: float) -> LatLon:
+        """A place on a street about so far away, inside a service area if a few tries find one."""
+        for _ in range(TRIES):
+            place = destination(*around, self.rng.uniform(0, 360), way_m)
+            place = (self.roads.snap(*place) if self.roads is not None else None) or place
+            if self.areas is None or self.areas.find(*place) is not None:
+                return place
+        return around
 
 
 def read_streets(path: Path | None) -> list[tuple[LatLon, str]]:

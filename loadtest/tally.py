@@ -37,10 +37,10 @@ class Tally:
         if len(self._sent) > 4_000:  # full: the oldest was never watched
             self._sent.popitem(last=False)
 
-    def seen(self, session_id: str, t_ms: int) -> float | None:
-        """A customer sees that fix now: seconds since it left, None when it was not sent from here."""
+    def seen(self, session_id: str, t_ms: int, watching_since_s: float) -> float | None:
+        """A customer sees that fix now: seconds since it left; None if it left before they watched, or elsewhere."""
         left = self._sent.pop((session_id, t_ms), None)
-        if left is None:
+        if left is None or left < watching_since_s:
             return None
         took_s = time.monotonic() - left
         self._latency_s.append(took_s)

@@ -36,9 +36,6 @@ PHONES_END_WITHIN_S = 3.0
 LONGEST_LINE = 1 << 16
 LOG_FILE = "doorstep.log"
 PHONES_LOG = "phones.log"
-FEWEST_ACCOUNTS = (
-    60  # so that the next start may have more phones, and measurements find three that nobody drives
-)
 ROOMY = {
     "requests_per_s": 500.0,
     "requests_burst": 2000,
@@ -92,7 +89,7 @@ async def _live(
     async with open_database(cluster.app_url, max_size=4) as db:
         await seed.seed(
             db,
-            technicians=max(FEWEST_ACCOUNTS, plan.technicians + 3),
+            technicians=plan.technicians,
             sim_password=PASSWORD,
             traces=plan.traces,
         )

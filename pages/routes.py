@@ -79,15 +79,12 @@ def setup(app: web.Application, *, demo: bool, tiles_url: str | None, basemap_pa
         found = assets.get(request.match_info["name"])
         if found is None:
             raise web.HTTPNotFound
-        return _answer(request, found, {"Cache-Control": FOREVER, "X-Content-Type-Options": "nosniff"})
+        # The map's worker fetches under the policy that its own script came with.
+        return _answer(request, found, {**security, "Cache-Control": FOREVER})
 
     async def facts(request: web.Request) -> web.Response:
         body = json.dumps({**config, "paths": sorted(_registered(app))}).encode()
-        return _answer(
-            request,
-            Asset.of(body, "application/json"),
-            {"Cache-Control": REVALIDATE, "X-Content-Type-Options": "nosniff"},
-        )
+        return _answer(request, Asset.of(body, "application/json"), {**security, "Cache-Control": REVALIDATE})
 
     async def icon(request: web.Request) -> web.Response:
         return _answer(request, built.icon, {"Cache-Control": "public, max-age=86400"})

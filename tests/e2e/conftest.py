@@ -6,13 +6,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.async_api import async_playwright
 
 from storage.embedded import EmbeddedPostgresError, remove_cluster
+from tests.e2e.watched_page import WatchedPage
+
+type OpenPage = Callable[..., Awaitable[WatchedPage]]
 
 UP = re.compile(r"^Doorstep is up: (http://\S+?)/?$", re.MULTILINE)
 UP_WITHIN_S = 120.0
@@ -76,3 +81,26 @@ def _url(process: subprocess.Popen[bytes], screen: Path) -> str:
             break
         time.sleep(0.1)
     pytest.fail(f"The demo did not come up:\n{screen.read_text()}")
+
+
+@pytest.fixture
+async def open_page(
+    demo_server: DemoServer, chromium_path: str, chromium_args: list[str]
+) -> AsyncIterator[OpenPage]:
+    """Opens pages of the demo by path, width and scheme, each in a browser profile of its own."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=chromium_args)
+
+        async def opened(path: str, *, width: int = 1440, dark: bool = False, **more: Any) -> WatchedPage:
+            context = await browser.new_context(
+                viewport={"width": width, "height": 900 if width > 500 else 844},
+                color_scheme="dark" if dark else "light",
+                **more,
+            )
+            watched = WatchedPage(await context.new_page())
+            watched.watch()
+            await watched.page.goto(demo_server.base_url + path)
+            return watched
+
+        yield opened
+        await browser.close()

@@ -45,9 +45,9 @@ export class Session {
     return this.#read() !== null;
   }
 
-  async signIn(credentials: Credentials): Promise<void> {
-    const reply = await post<TokenReply>("/v1/auth/token", credentials);
-    this.#write(credentials.email, reply);
+  async signIn({ email, password }: Credentials): Promise<void> {
+    const reply = await post<TokenReply>("/v1/auth/token", { email, password });
+    this.#write(email, reply);
   }
 
   async signOut(): Promise<void> {

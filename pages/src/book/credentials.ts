@@ -2,6 +2,7 @@
 import type { Api } from "../api/client.ts";
 import type { CredentialItem, CredentialView, TechnicianFace } from "../api/types.ts";
 import { date } from "../text/format.ts";
+import { serviceName } from "../text/service_names.ts";
 import { sentence } from "../text/words.ts";
 import { fill, h } from "../ui/dom.ts";
 import { badge, errorBox, face } from "../ui/parts.ts";
@@ -30,7 +31,7 @@ function content(view: CredentialView): HTMLElement[] {
   const who = view.technician;
   const head = h(
     "div.card-who", null, face(who.display_name, who.photo_url, 56),
-    h("div", null, h("h3", null, who.display_name), h("p.quiet", null, `For ${sentence(view.service).toLowerCase()} in ${view.jurisdiction_name}`)),
+    h("div", null, h("h3", null, who.display_name), h("p.quiet", null, `For ${serviceName(view.service).toLowerCase()} in ${view.jurisdiction_name}`)),
   );
   const items = view.items.length
     ? h("ul.licences", null, ...view.items.map(licence))

@@ -11,6 +11,7 @@ import { Session } from "../api/session.ts";
 import type { Booking } from "../api/types.ts";
 import { BookingFeed } from "../live/booking_feed.ts";
 import { Link } from "../live/link.ts";
+import { learnServiceNames } from "../text/service_names.ts";
 import { byId, h } from "../ui/dom.ts";
 import { expose } from "../ui/expose.ts";
 import { icon } from "../ui/icons.ts";
@@ -22,7 +23,7 @@ import { VisitView } from "./visit.ts";
 
 async function start(): Promise<void> {
   const root = byId("app");
-  const config = await loadConfig();
+  const [config] = await Promise.all([loadConfig(), learnServiceNames()]);
   const session = new Session("book");
   await signedIn(root, {
     session, config, role: "customer", title: "Book a visit", text: "Sign in to see who can come, and when.", mayRegister: true,

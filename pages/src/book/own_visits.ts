@@ -1,7 +1,8 @@
 /** The customer's own visits: those under way are one press away. */
 import type { Booking } from "../api/types.ts";
 import { dayAndTime } from "../text/format.ts";
-import { STATE, sentence, toneOf } from "../text/words.ts";
+import { serviceName } from "../text/service_names.ts";
+import { STATE, toneOf } from "../text/words.ts";
 import { fill, h } from "../ui/dom.ts";
 import { icon } from "../ui/icons.ts";
 import { badge, face } from "../ui/parts.ts";
@@ -49,7 +50,7 @@ export class OwnVisits {
     const button = h(
       "button.own-visit.panel", { type: "button" },
       face(who, booking.technician?.photo_url, 40),
-      h("span", null, h("strong", null, sentence(booking.service)), h("span.quiet", null, `${who} · ${dayAndTime(booking.starts_at)}`)),
+      h("span", null, h("strong", null, serviceName(booking.service)), h("span.quiet", null, `${who} · ${dayAndTime(booking.starts_at)}`)),
       badge(toneOf(booking.state), STATE[booking.state]),
       icon("forward", 16),
     );

@@ -7,6 +7,7 @@ import { etaClock, etaRange, nothingKnown, type ArrivalState } from "../live/arr
 import type { Link } from "../live/link.ts";
 import type { Marker } from "../map/marker_layer.ts";
 import { ago, countdown, dayAndTime, distance, money, time } from "../text/format.ts";
+import { serviceName } from "../text/service_names.ts";
 import { STATE, sentence } from "../text/words.ts";
 import { ArrivalMap } from "../ui/arrival_map.ts";
 import { fill, h, setAttr, setText } from "../ui/dom.ts";
@@ -130,7 +131,7 @@ export class VisitView {
     this.#drawn = drawn;
     const who = this.#booking.technician;
     const name = who?.display_name ?? "Looking for somebody else";
-    fill(this.#who, face(name, who?.photo_url, 52), h("div", null, h("strong", null, name), h("p.quiet", null, `${sentence(this.#booking.service)} · ${this.#booking.number}`), this.#fresh));
+    fill(this.#who, face(name, who?.photo_url, 52), h("div", null, h("strong", null, name), h("p.quiet", null, `${serviceName(this.#booking.service)} · ${this.#booking.number}`), this.#fresh));
     this.#map.door(address?.lat !== undefined && address.lon !== undefined ? { lat: address.lat, lon: address.lon } : null);
     if (state !== "en_route") this.#map.clear();
     fill(this.#actions, ...visitActions(this.#options.api, this.#booking, { rated: this.#rated, onRated: () => this.#afterRating(), changed: (booking) => this.take(booking) }));

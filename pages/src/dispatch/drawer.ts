@@ -2,6 +2,7 @@
 import type { Api } from "../api/client.ts";
 import type { BookingEvent } from "../api/types.ts";
 import { ago, dayAndTime, minutes, money, speed, time } from "../text/format.ts";
+import { serviceName } from "../text/service_names.ts";
 import { FRESHNESS, STATE, sentence, toneOf } from "../text/words.ts";
 import { fill, h, setText } from "../ui/dom.ts";
 import { icon } from "../ui/icons.ts";
@@ -100,7 +101,7 @@ export class Drawer {
     const town = [address?.city, address?.postcode].filter(Boolean).join(" ");
     fill(
       this.#body,
-      h("div.drawer-who", null, face(who, technician?.photo_url, 48), h("div", null, h("h2", null, who), h("p.quiet", null, `${sentence(booking.service)} · ${booking.number}`))),
+      h("div.drawer-who", null, face(who, technician?.photo_url, 48), h("div", null, h("h2", null, who), h("p.quiet", null, `${serviceName(booking.service)} · ${booking.number}`))),
       h("div.drawer-now", null, this.#eta, this.#fresh),
       h(
         "dl.facts", null,

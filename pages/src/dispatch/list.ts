@@ -5,7 +5,7 @@
 import { fill, h, setAttr, setText } from "../ui/dom.ts";
 import { badge, face, setBadge } from "../ui/parts.ts";
 import { minutes, time } from "../text/format.ts";
-import { sentence } from "../text/words.ts";
+import { serviceName } from "../text/service_names.ts";
 import { badgeOf, inOrder, placeOf, type Visit } from "./visits.ts";
 
 const ROW_PX = 72;
@@ -123,7 +123,7 @@ export class VisitList {
         if (pictured !== who) fill(picture, face(who, booking.technician?.photo_url));
         pictured = who;
         setText(name, who);
-        setText(about, [sentence(booking.service), placeOf(booking)].filter(Boolean).join(" · "));
+        setText(about, [serviceName(booking.service), placeOf(booking)].filter(Boolean).join(" · "));
         setText(eta, etaWords(visit));
         const { tone, words } = badgeOf(visit);
         setBadge(state, tone, words);

@@ -13,6 +13,7 @@ import { Fleet } from "../live/fleet.ts";
 import { Link } from "../live/link.ts";
 import { PresenceWatch } from "../live/presence.ts";
 import { expose } from "../ui/expose.ts";
+import { learnServiceNames } from "../text/service_names.ts";
 import { byId, h } from "../ui/dom.ts";
 import { errorBox, ready } from "../ui/parts.ts";
 import { sessionEnded, signedIn } from "../ui/sign_in.ts";
@@ -27,7 +28,7 @@ const SECOND_MS = 1_000;
 
 async function start(): Promise<void> {
   const root = byId("app");
-  const config = await loadConfig();
+  const [config] = await Promise.all([loadConfig(), learnServiceNames()]);
   const session = new Session("dispatch");
   await signedIn(root, {
     session, config, role: "dispatcher", title: "Dispatch", text: "Every active visit of your areas, live.",
@@ -144,7 +145,9 @@ function run(root: HTMLElement, config: Config, session: Session): void {
   });
   expose("dispatch", {
     markers: () => map.layer?.markers ?? new Map(),
-    more: () => ({ gaps: fleet.gaps, link: link.state, visits: visits.byId.size, chosen, presence: presence.counts, feed: feed.cursor }),
+    more: () => ({
+      gaps: fleet.gaps, link: link.state, visits: visits.byId.size, chosen, presence: presence.counts, feed: feed.cursor, etas_s: visits.etas(),
+    }),
   });
 }
 

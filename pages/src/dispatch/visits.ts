@@ -1,7 +1,8 @@
 /** All active visits as dispatch sees them: the booking, what moves, and what is wrong with it. */
 import type { Alert, Booking, BookingState } from "../api/types.ts";
 import type { Mover } from "../live/fleet.ts";
-import { FRESHNESS, PHASE, STATE, alertWords, sentence, toneOf } from "../text/words.ts";
+import { serviceName } from "../text/service_names.ts";
+import { FRESHNESS, PHASE, STATE, alertWords, toneOf } from "../text/words.ts";
 
 export const ACTIVE: BookingState[] = ["requested", "accepted", "en_route", "arrived", "in_service"];
 
@@ -82,6 +83,12 @@ export class Visits {
     this.revision += 1;
   }
 
+  /** Seconds to the door of everybody on the way, by booking. */
+  etas(): Record<string, number> {
+    const known = [...this.#movers.values()].filter((mover) => mover.etaAt !== null);
+    return Object.fromEntries(known.map((mover) => [mover.bookingId, ((mover.etaAt ?? 0) - performance.now()) / 1000]));
+  }
+
   get alerts(): Alert[] {
     return [...this.#alerts.values()].sort((a, b) => b.at.localeCompare(a.at));
   }
@@ -107,8 +114,8 @@ export function badgeOf(visit: Visit): { tone: string; words: string } {
   const { booking, mover } = visit;
   const alert = visit.alerts[0];
   if (alert) return { tone: "danger", words: alertWords(alert.kind) };
-  if (booking.state === "en_route" && mover && mover.freshness !== "live") {
-    return { tone: "stale", words: FRESHNESS[mover.freshness] };
+  if (booking.state === "en_route" && mover?.freshness !== "live") {
+    return { tone: "stale", words: mover ? FRESHNESS[mover.freshness] : "No position yet" };
   }
   const near = booking.state === "en_route" && mover?.phase === "near";
   return { tone: toneOf(booking.state, mover?.phase ?? null), words: near ? PHASE.near : shortState(booking.state) };
@@ -127,7 +134,7 @@ export function matches(visit: Visit, query: string): boolean {
   if (!query) return true;
   const { booking } = visit;
   const text = [
-    booking.number, booking.technician?.display_name, booking.customer?.display_name, placeOf(booking), sentence(booking.service),
+    booking.number, booking.technician?.display_name, booking.customer?.display_name, placeOf(booking), serviceName(booking.service),
   ].join(" ").toLowerCase();
   return query.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }

@@ -14,7 +14,7 @@ import { linkState } from "../ui/parts.ts";
 export async function showCity(holder: HTMLElement, config: Config, dispatcher: DemoAccount): Promise<void> {
   const session = new Session("door", sessionStorage);
   if (!session.signedIn) await session.signIn(dispatcher).catch(() => undefined);
-  if (!session.signedIn) return;
+  if (!session.signedIn) return holder.remove();
   const link = new Link(session);
   session.onEnd = () => link.close();
   const frame = h("div.city-map", null, h("div.map"));

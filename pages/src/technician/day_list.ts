@@ -1,7 +1,8 @@
 /** The rest of the day: what comes, and what is done. */
 import type { Booking } from "../api/types.ts";
 import { dayAndTime, money } from "../text/format.ts";
-import { STATE, sentence, toneOf } from "../text/words.ts";
+import { serviceName } from "../text/service_names.ts";
+import { STATE, toneOf } from "../text/words.ts";
 import { fill, h } from "../ui/dom.ts";
 import { badge } from "../ui/parts.ts";
 
@@ -27,7 +28,7 @@ export class DayList {
   #item(booking: Booking): HTMLElement {
     const button = h(
       "button.day-item.panel", { type: "button" },
-      h("span", null, h("strong", null, sentence(booking.service)), h("span.quiet", null, `${dayAndTime(booking.starts_at)} · ${booking.address?.line1 ?? booking.address?.area ?? ""}`)),
+      h("span", null, h("strong", null, serviceName(booking.service)), h("span.quiet", null, `${dayAndTime(booking.starts_at)} · ${booking.address?.line1 ?? booking.address?.area ?? ""}`)),
       badge(toneOf(booking.state), booking.state === "requested" ? "New request" : STATE[booking.state]),
     );
     button.addEventListener("click", () => this.choose(booking));
@@ -38,7 +39,7 @@ export class DayList {
 function doneItem(booking: Booking): HTMLElement {
   return h(
     "div.day-item.done", null,
-    h("span", null, h("strong", null, sentence(booking.service)), h("span.quiet", null, dayAndTime(booking.starts_at))),
+    h("span", null, h("strong", null, serviceName(booking.service)), h("span.quiet", null, dayAndTime(booking.starts_at))),
     booking.price ? h("span.number", null, money(booking.price.total)) : null,
   );
 }

@@ -2,7 +2,8 @@
 import type { Api } from "../api/client.ts";
 import type { Booking } from "../api/types.ts";
 import { countdown, dayAndTime, minutes, money, time } from "../text/format.ts";
-import { STATE, sentence, toneOf } from "../text/words.ts";
+import { serviceName } from "../text/service_names.ts";
+import { STATE, toneOf } from "../text/words.ts";
 import { fill, h, setText } from "../ui/dom.ts";
 import { icon } from "../ui/icons.ts";
 import { actionButton, badge, face } from "../ui/parts.ts";
@@ -42,7 +43,7 @@ export class JobView {
     fill(
       this.element,
       h("header.job-head", null, badge(toneOf(state), state === "requested" ? "New request" : STATE[state]), this.#clock),
-      h("div.job-who", null, face(name, null, 44), h("div", null, h("h2", null, sentence(service)), h("p.quiet", null, `${name} · ${booking.number}`))),
+      h("div.job-who", null, face(name, null, 44), h("div", null, h("h2", null, serviceName(service)), h("p.quiet", null, `${name} · ${booking.number}`))),
       h(
         "dl.facts", null,
         fact("pin", address?.line1 ?? address?.area ?? "", [address?.city, address?.postcode].filter(Boolean).join(" ")),

@@ -12,6 +12,7 @@ import type { Booking, Position } from "../api/types.ts";
 import { BookingFeed } from "../live/booking_feed.ts";
 import { Link } from "../live/link.ts";
 import { ArrivalMap } from "../ui/arrival_map.ts";
+import { learnServiceNames } from "../text/service_names.ts";
 import { byId, fill, h } from "../ui/dom.ts";
 import { expose } from "../ui/expose.ts";
 import { icon } from "../ui/icons.ts";
@@ -26,7 +27,7 @@ import { PresenceSwitch } from "./presence_switch.ts";
 
 async function start(): Promise<void> {
   const root = byId("app");
-  const config = await loadConfig();
+  const [config] = await Promise.all([loadConfig(), learnServiceNames()]);
   const session = new Session("technician");
   await signedIn(root, {
     session, config, role: "technician", title: "Technician", text: "Your visits of today, and the way to the next door.",

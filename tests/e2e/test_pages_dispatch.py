@@ -1,0 +1,128 @@
+"""Dispatch in a real browser on a real city: what moves on the map has moved on the street."""
+
+import asyncio
+import itertools
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import OpenPage
+from tests.e2e.watched_page import WatchedPage
+
+SOME_MOVE = "Object.values(window.doorstep?.markers ?? {}).filter((m) => m.freshness === 'live').length >= 2"
+
+
+async def dispatch(open_page: OpenPage, *, width: int = 1440, dark: bool = False) -> WatchedPage:
+    """Open dispatch as the demo dispatcher, with technicians on their way."""
+    page = await open_page("/dispatch#demo", width=width, dark=dark)
+    await page.until(SOME_MOVE, within_s=90)
+    return page
+
+
+def metres(a: dict[str, float], b: dict[str, float]) -> float:
+    """Reckon a short distance between two places."""
+    return math.hypot((a["lat"] - b["lat"]) * 111_320, (a["lon"] - b["lon"]) * 86_000)
+
+
+async def test_markers_glide(open_page: OpenPage) -> None:
+    """A live marker travels, in many small steps and never in one jump."""
+    page = await dispatch(open_page)
+    seen = []
+    for _ in range(40):
+        seen.append(await page.markers())
+        await asyncio.sleep(0.25)
+    travelled = {}
+    for booking_id in seen[0]:
+        path = [shown[booking_id] for shown in seen if booking_id in shown]
+        steps = [metres(a, b) for a, b in itertools.pairwise(path)]
+        travelled[booking_id] = (sum(steps), max(steps, default=0.0), sum(step > 0.1 for step in steps))
+    total, longest, moves = max(travelled.values())
+    assert total > 30, travelled
+    assert moves >= 10, travelled
+    assert longest < total / 2, travelled
+    await page.assert_sound()
+
+
+async def test_eta_falls(open_page: OpenPage) -> None:
+    """Ten seconds of driving bring somebody nearer to the door, in the page's own words too."""
+    page = await dispatch(open_page)
+    await page.until("Object.values(window.doorstep.state.etas_s).some((s) => s > 60)", within_s=60)
+    before = (await page.state())["etas_s"]
+    await asyncio.sleep(10)
+    after = (await page.state())["etas_s"]
+    both = [(before[b], after[b]) for b in before if b in after and before[b] > 60]
+    assert any(later < earlier - 5 for earlier, later in both), both
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
+async def test_choosing_a_visit(open_page: OpenPage, width: int, dark: bool) -> None:
+    """A press in the list opens the visit with its story, the camera follows it, Escape closes it again."""
+    page = await dispatch(open_page, width=width, dark=dark)
+    await page.press("filter-way")
+    await page.press("visit-row")
+    await page.see("drawer")
+    await page.page.locator("[data-testid=timeline] li[data-type='booking.departed']").wait_for(
+        timeout=10_000
+    )
+    chosen = (await page.state())["chosen"]
+    assert chosen
+    assert await page.page.get_by_test_id("follow").get_attribute("aria-pressed") == "true"
+    await page.assert_sound()
+    await page.page.keyboard.press("Escape")
+    await page.page.get_by_test_id("drawer").wait_for(state="hidden")
+
+
+async def test_list_by_keyboard(open_page: OpenPage) -> None:
+    """Slash finds the search, arrows walk the list, Enter opens what they stand on."""
+    page = await dispatch(open_page)
+    await page.page.keyboard.press("/")
+    assert await page.page.evaluate("document.activeElement.dataset.testid") == "search"
+    await page.page.get_by_test_id("visit-list").focus()
+    await page.page.keyboard.press("ArrowDown")
+    await page.page.keyboard.press("ArrowDown")
+    active = await page.page.get_by_test_id("visit-list").get_attribute("aria-activedescendant")
+    await page.page.keyboard.press("Enter")
+    await page.see("drawer")
+    assert active == f"visit-{(await page.state())['chosen']}"
+
+
+async def test_search_leaves_what_matches(open_page: OpenPage) -> None:
+    """A search for nonsense says that nothing matches; an empty one brings everybody back."""
+    page = await dispatch(open_page)
+    await page.page.get_by_test_id("search").fill("zzzz nobody")
+    await page.see("empty")
+    await page.page.get_by_test_id("search").fill("")
+    await page.see("visit-row")
+    await page.assert_sound()
+
+
+async def test_a_lost_connection_is_said_and_heals(open_page: OpenPage) -> None:
+    """Offline: the page says that it reconnects and nothing moves; online again: everything does."""
+    page = await dispatch(open_page)
+    await page.page.context.set_offline(True)
+    await page.until("window.doorstep.state.link === 'offline'", within_s=60)
+    still = await page.markers()
+    await asyncio.sleep(2)
+    assert await page.markers() == still
+    assert all(marker["freshness"] != "live" for marker in still.values())
+    await page.page.context.set_offline(False)
+    await page.until("window.doorstep.state.link === 'online'", within_s=30)
+    await page.until(SOME_MOVE, within_s=30)
+
+
+async def test_picture_for_the_readme(open_page: OpenPage, tmp_path: Path) -> None:
+    """The picture of the README is what the page shows; it is written there when somebody asks for it."""
+    page = await dispatch(open_page)
+    await page.press("filter-way")
+    await page.press("visit-row")
+    await page.see("drawer")
+    await page.press("filter-all")
+    await asyncio.sleep(6)
+    write = os.environ.get("DOORSTEP_WRITE_SCREENSHOTS") == "1"
+    folder = Path(__file__).parents[2] / "docs" / "images" if write else tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = folder / "dispatch.png"
+    await page.page.screenshot(path=picture)
+    assert picture.stat().st_size > 50_000

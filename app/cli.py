@@ -134,7 +134,9 @@ def match_replay(match_id: Annotated[str, typer.Argument(help="The match's id.")
         typer.echo(line)
     if not replayed.same:
         raise SettingsError("The order is not the one that was shown.")
-    typer.echo(f"The order is the one that was shown: {len(replayed.lines)} ranked, {replayed.swaps} swapped.")
+    typer.echo(
+        f"The order is the one that was shown: {len(replayed.lines)} ranked, {replayed.swaps} swapped."
+    )
 
 
 @app.command(rich_help_panel="Look after")

@@ -17,6 +17,7 @@ import pytest
 
 from storage.embedded import remove_cluster
 from tests.e2e.conftest import UP, DemoServer
+from tests.e2e.processes import children_of, command_line
 
 ENDED_WITHIN_S = 8.0
 
@@ -132,36 +133,43 @@ def end(demo: subprocess.Popen[str], how: signal.Signals) -> float:
     return time.monotonic() - began
 
 
-def members(session: int) -> list[str]:
-    """Return the programs that still run with this in their command line or session."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, _, rest = stat.read_text().partition(") ")
-            ppid = int(rest.split()[1])
-        except (OSError, ValueError):
-            continue
-        if ppid == session:
-            found.append(name)
-    return found
-
-
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_all_that_it_started_and_keeps_its_data(folder: Path, how: signal.Signals) -> None:
     """Ctrl-C or SIGTERM: within seconds nothing runs, and a second start is quick and knows its accounts."""
     demo, url, _ = start(folder)
     account = {"email": "founder@demo.doorstep.example", "password": "doorstep-demo"}
     token = sign_in(url, account)
-    children = members(demo.pid)
+    children = children_of(demo.pid)
     assert children
     assert end(demo, how) < ENDED_WITHIN_S
     assert demo.returncode == 0
+    assert not any(command_line(child) for child in children)
     again, url, took_s = start(folder)
     try:
         assert took_s < 15
         assert who_am_i(url, token) == account["email"]
     finally:
         end(again, how)
+
+
+def test_a_killed_demo_takes_its_phones_along_and_heals(folder: Path) -> None:
+    """After kill -9 nothing drives on, and the next start recovers the data."""
+    demo, _, _ = start(folder)
+    phones: list[int] = []
+    limit = time.monotonic() + 20
+    while not phones and time.monotonic() < limit:
+        phones = [pid for pid in children_of(demo.pid) if "loadtest.city" in command_line(pid)]
+    demo.kill()
+    demo.wait()
+    if demo.stdout is not None:
+        demo.stdout.close()
+    assert phones
+    while any("loadtest.city" in command_line(pid) for pid in phones):
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+    again, url, _ = start(folder)
+    assert get(f"{url}/readyz")[1]["status"] == "ready"
+    end(again, signal.SIGTERM)
 
 
 def sign_in(url: str, account: dict[str, str]) -> str:

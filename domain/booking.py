@@ -142,7 +142,7 @@ def evolve(booking: Booking, happened: ev.Happened, at: datetime) -> Booking:
         case ev.Completed() | ev.Cancelled() | ev.NoShow() | ev.Overridden() | ev.Rated():
             return _evolve_end(booking, happened, at)
         case _:
-            return replace(booking, payment_status=_payment_status(happened))
+            return replace(booking, payment_status=_payment_status(booking, happened))
 
 
 def _evolve_offer(booking: Booking, happened: ev.Happened) -> Booking:
@@ -201,12 +201,13 @@ def _evolve_end(booking: Booking, happened: ev.Happened, at: datetime) -> Bookin
             return replace(booking, rated=True)
 
 
-def _payment_status(happened: ev.Happened) -> str:
+def _payment_status(booking: Booking, happened: ev.Happened) -> str:
     match happened:
         case ev.PaymentAuthorized(verified_only=verified_only):
             return "verified" if verified_only else "authorized"
         case ev.PaymentCaptured():
-            return "captured"
+            # A tip that comes in after a full refund pays the technician; the visit itself stays refunded.
+            return "refunded" if booking.payment_status == "refunded" else "captured"
         case ev.PaymentRefunded(full=full):
             return "refunded" if full else "captured"
         case ev.PaymentFailed():

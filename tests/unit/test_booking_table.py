@@ -1,6 +1,7 @@
 """The transition table says exactly what the published contract says, for every state, command and role."""
 
 import itertools
+from uuid import UUID
 
 import pytest
 
@@ -63,3 +64,10 @@ def test_every_event_of_the_table_has_a_payload() -> None:
 def test_every_state_can_be_reached(state: State) -> None:
     """No state is decoration: a row leads there, or a booking begins there."""
     assert state == State.REQUESTED or any(row.target == state for row in TRANSITIONS)
+
+
+def test_a_late_tip_leaves_a_refunded_visit_refunded() -> None:
+    """The payment of a visit that was refunded in full does not become a captured one by a tip."""
+    refunded = apply(requested(), ev.PaymentRefunded(UUID(int=1), 4770, "USD", full=True), NOON).booking
+    tipped = apply(refunded, ev.PaymentCaptured(UUID(int=2), 500, "USD"), NOON).booking
+    assert tipped.payment_status == "refunded"

@@ -4,7 +4,7 @@ A position is shown only while its booking is en route in the session that the p
 here from PostgreSQL, past the order of the outbox, so that a slow transaction elsewhere cannot keep a watcher looking.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,9 +15,10 @@ from domain.context import Actor, Role
 from domain.refusals import Refusal
 from geo.cells import cell_centre, cell_id
 from services.booking_view import not_found
-from services.live_position import LivePosition
+from services.live_position import LivePosition, next_n
 from services.policy import Policy
 from services.stores import Stores
+from storage.telemetry import FixRow
 
 AREA_M = 1000.0
 AREA_ACC_M = 700.0  # the radius of such a cell
@@ -29,7 +30,10 @@ FROM app.bookings b WHERE b.booking_id = ANY ($1)
 CLOSED_SINCE = """
 SELECT booking_id, session_id, close_reason FROM app.gps_sessions WHERE closed_at > $1
 """
-OPEN_SESSIONS = "SELECT session_id FROM app.gps_sessions WHERE closed_at IS NULL"
+OPEN_SESSIONS = """
+SELECT s.session_id, s.booking_id, s.technician_id, b.area_id, s.opened_at, b.near_at
+FROM app.gps_sessions s JOIN app.bookings b USING (booking_id) WHERE s.closed_at IS NULL
+"""
 ENDED_SHARES = """
 SELECT share_id FROM app.shares WHERE share_id = ANY ($1) AND (ended_at IS NOT NULL OR expires_at <= $2)
 """
@@ -110,11 +114,39 @@ async def newest(stores: Stores, session_id: UUID | None) -> LivePosition | None
 
 
 async def fleet(stores: Stores) -> list[LivePosition]:
-    """Return the newest position of every open session."""
+    """Return the newest position of every open session; after a restart, as it was last stored."""
     async with stores.db.reading() as tx:
-        sessions = [r["session_id"] for r in await tx.fetch(OPEN_SESSIONS)]
-    found = (await stores.hot.positions(sessions)).values()
-    return [position for payload in found if (position := LivePosition.decode(payload)) is not None]
+        legs = {r["session_id"]: r for r in await tx.fetch(OPEN_SESSIONS)}
+    known = await stores.hot.positions(legs)
+    missing = [session_id for session_id in legs if session_id not in known]
+    days = list({legs[session_id]["opened_at"].astimezone(UTC).date() for session_id in missing})
+    stored = await stores.telemetry.newest(days, missing) if missing else []
+    for fix in stored:
+        last = _stored(dict(legs[fix.session_id]), fix)
+        stores.hot.put_if_newer(fix.session_id, last.n, last.encode())
+        known[fix.session_id] = last.encode()
+    return [position for payload in known.values() if (position := LivePosition.decode(payload)) is not None]
+
+
+def _stored(leg: Mapping[str, Any], fix: FixRow) -> LivePosition:
+    """A stored fix as a position: it knows no ETA, and shows its age."""
+    opened_ms, received_ms = leg["opened_at"].timestamp() * 1000, fix.received_at.timestamp() * 1000
+    return LivePosition(
+        booking_id=leg["booking_id"],
+        session_id=fix.session_id,
+        technician_id=leg["technician_id"],
+        area_id=leg["area_id"],
+        n=next_n(0, round(opened_ms), round(received_ms)),
+        t_ms=round(fix.t.timestamp() * 1000),
+        lat=fix.lat,
+        lon=fix.lon,
+        acc_m=fix.acc_m if fix.acc_m is not None else AREA_ACC_M,
+        spd_mps=fix.spd_mps or 0.0,
+        hdg_deg=fix.hdg_deg,
+        near=leg["near_at"] is not None,
+        remaining_m=None,
+        eta=None,
+    )
 
 
 async def arrival(stores: Stores, booking_id: UUID, now: datetime) -> dict[str, Any]:

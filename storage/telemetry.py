@@ -42,6 +42,12 @@ FIXES = """
 SELECT session_day, session_id, device_id, seq, t, received_at, lat, lon, acc_m, spd_mps, hdg_deg, verdict, reason
 FROM telemetry.fixes WHERE session_day = $1 AND session_id = $2 ORDER BY received_at, seq
 """
+NEWEST = """
+SELECT DISTINCT ON (session_id) session_day, session_id, device_id, seq, t, received_at, lat, lon, acc_m, spd_mps,
+       hdg_deg, verdict, reason
+FROM telemetry.fixes WHERE session_day = ANY ($1) AND session_id = ANY ($2) AND verdict = 'live'
+ORDER BY session_id, t DESC
+"""
 MAKE = "SELECT telemetry.make_partitions($1, $2)"
 DROP = "SELECT partition_name, rows_dropped FROM telemetry.drop_partitions($1)"
 
@@ -120,6 +126,11 @@ class Telemetry:
         """Read what is stored of a session, in the order in which it came in."""
         async with self._database.reading() as tx:
             return [FixRow(*record.values()) for record in await tx.fetch(FIXES, session_day, session_id)]
+
+    async def newest(self, session_days: Sequence[date], session_ids: Sequence[UUID]) -> list[FixRow]:
+        """Read the newest live fix of each of these sessions."""
+        async with self._database.reading() as tx:
+            return [FixRow(*record.values()) for record in await tx.fetch(NEWEST, session_days, session_ids)]
 
     async def run(self) -> None:
         """Write until cancelled. Call `flush` afterwards for what waits then."""

@@ -148,8 +148,9 @@ async def test_a_capture_goes_through_the_queue(world: World) -> None:
     )
 
 
-async def test_a_worker_ends_when_its_connection_dies(world: World) -> None:
+async def test_a_worker_ends_when_its_connection_dies(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lost connection is an error that the supervisor sees, not a worker that hears nothing for ever."""
+    monkeypatch.setattr(worker, "POLL_S", 0.3)
     stop = asyncio.Event()
     task = asyncio.ensure_future(worker.work(world.stores, stop, {"never": Job(_never)}))
     try:

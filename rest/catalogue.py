@@ -18,7 +18,6 @@ from services.stores import Stores
 ROUTES = Routes("Catalogue")
 
 SHOP_WINDOW = "public, max-age=60"
-SHOWN = ("number", "number_last4", "issued_on", "expires_on", "verified_on", "verified_how", "next_check_on")
 
 type Shown = Literal[
     "number", "number_last4", "issued_on", "expires_on", "verified_on", "verified_how", "next_check_on"
@@ -107,7 +106,7 @@ class RequirementBody(Body):
     lookup_url: Url | None = None
     source: str = Field(min_length=1, max_length=500)
     as_of: date
-    show: Annotated[list[Shown], AfterValidator(_unique)] = Field(max_length=len(SHOWN))
+    show: Annotated[list[Shown], AfterValidator(_unique)]
     title: str | None = Field(default=None, min_length=1, max_length=120)
     renewal_years: int | None = Field(default=None, ge=1, le=20)
     notice: str | None = Field(default=None, max_length=500)

@@ -88,7 +88,7 @@ class Planned:
 
 
 def plan_day(city: City, day: date, visits: int) -> Iterator[Planned]:
-    """Plan a day's visits, earliest first; some are for the favourite technician, near home."""
+    """Plan a day's visits, earliest first; some are for the favourite technician, near whom the first customer lives."""
     chance = random.Random(f"day {day.isoformat()}")
     zone = ZoneInfo(city.houses[0].area.time_zone)
     opens = datetime.combine(day, OPENS, zone).astimezone(UTC)
@@ -99,7 +99,7 @@ def plan_day(city: City, day: date, visits: int) -> Iterator[Planned]:
         asked_at = opens + (closes - opens) * (index + chance.random()) / visits
         favourite = city.hands[city.favourite].technician if index in favourites else None
         service = chance.choice(favourite.services if favourite else sorted(city.services))
-        house = chance.choice(near if favourite else city.houses)
+        house = chance.choice(near if favourite or index == 1 else city.houses)
         when = None if chance.random() < 0.7 else _later(asked_at, chance)
         wishes = tuple(chance.sample(WISHES, chance.randint(0, 2)))
         wish = Wish(service, house.address.lat, house.address.lon, when, wishes, 8)

@@ -88,7 +88,7 @@ class Planned:
 
 
 def plan_day(city: City, day: date, visits: int) -> Iterator[Planned]:
-    """Plan a day's visits, earliest first; some are for the favourite technician, near whom the first customer lives."""
+    """Plan a day's visits, earliest first; some are for the favourite technician, near whom customer@ lives."""
     chance = random.Random(f"day {day.isoformat()}")
     zone = ZoneInfo(city.houses[0].area.time_zone)
     opens = datetime.combine(day, OPENS, zone).astimezone(UTC)

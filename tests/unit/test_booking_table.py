@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from domain import booking_events as ev
-from domain.booking import TRANSITIONS, State
+from domain.booking import TRANSITIONS, State, apply
 
 # The published table, typed from the contract and not from the code: command, from, to, by.
 PUBLISHED = """

@@ -112,7 +112,9 @@ class Arrivals:
         before, audience.leg = audience.leg, leg
         if before.session_id is not None and before.session_id != leg.session_id:
             audience.position = None
-            ended = {"booking_id": str(leg.booking_id), "reason": reason or ENDS.get(leg.state, leg.state)}
+            if reason is None:
+                reason = "reassigned" if leg.session_id is not None else ENDS.get(leg.state, leg.state)
+            ended = {"booking_id": str(leg.booking_id), "reason": reason}
             self._wire.send(tuple(audience.clients), "ended", ended)
 
     def flush(self) -> None:

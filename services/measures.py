@@ -37,7 +37,7 @@ class Measures:
         self.fixes = Counter("doorstep_fixes", "Fixes by verdict", ("verdict",), registry=registry)
         self.fix_to_send_s = Histogram(
             "doorstep_fix_to_send_seconds",
-            "From a fix's arrival to its being sent on",
+            "From a fix's own time to its being sent on",
             buckets=LAG_S,
             registry=registry,
         )

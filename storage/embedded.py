@@ -42,6 +42,7 @@ class EmbeddedPostgres:
     """A running server. The URLs carry passwords: never log them."""
 
     port: int
+    data_dir: Path
     cluster: Cluster = field(repr=False)
     passwords: Passwords = field(repr=False)
 
@@ -59,6 +60,19 @@ class EmbeddedPostgres:
         """An asyncpg URL of one of the server's databases."""
         user, password = (OWNER, self.passwords.owner) if owner else (LOGIN, self.passwords.login)
         return f"postgresql://{user}:{quote(password)}@127.0.0.1:{self.port}/{quote(database)}"
+
+    def revive(self) -> bool:
+        """Start the server again at its port if it died under us; answers whether it had. Blocks while it recovers.
+
+        Raises EmbeddedPostgresError where it cannot be started.
+        """
+        if self.cluster.running_pid() is not None:
+            return False
+        try:
+            self.cluster.start(at=self.port)
+        except OSError as error:
+            raise from_os_error(error, self.data_dir) from error
+        return True
 
     def last_words(self) -> str:
         """The end of PostgreSQL's own log."""
@@ -81,7 +95,7 @@ def embedded_postgres(data_dir: Path, *, system_dir: Path = SYSTEM_DIR) -> Itera
             port = cluster.start()
         except OSError as error:
             raise from_os_error(error, data_dir) from error
-        yield EmbeddedPostgres(port, cluster, passwords)
+        yield EmbeddedPostgres(port, data_dir, cluster, passwords)
 
 
 def running_postgres(data_dir: Path, *, system_dir: Path = SYSTEM_DIR) -> EmbeddedPostgres | None:
@@ -93,7 +107,7 @@ def running_postgres(data_dir: Path, *, system_dir: Path = SYSTEM_DIR) -> Embedd
     try:
         cluster = Cluster(locate(data_dir, system_dir=system_dir))
         port = cluster.running_port()
-        return EmbeddedPostgres(port, cluster, _read_passwords(home)) if port is not None else None
+        return EmbeddedPostgres(port, data_dir, cluster, _read_passwords(home)) if port is not None else None
     except OSError as error:
         raise from_os_error(error, data_dir) from error
 

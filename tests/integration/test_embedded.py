@@ -150,6 +150,19 @@ async def test_a_server_killed_with_minus_nine_recovers(data_dir: Path) -> None:
         assert await rows(cluster) == 1
 
 
+async def test_a_server_that_dies_under_us_is_revived(data_dir: Path) -> None:
+    """Killed in the middle of its work, the server comes back at the same address with what was committed."""
+    with embedded_postgres(data_dir) as cluster:
+        await write(cluster)
+        assert not cluster.revive()
+        pid = cluster.cluster.running_pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        wait_until_gone(pid)
+        assert cluster.revive()
+        assert await rows(cluster) == 1
+
+
 async def test_a_server_whose_doorstep_was_killed_is_replaced(data_dir: Path) -> None:
     """When Doorstep itself is killed its PostgreSQL lives on; the next start ends it and keeps the data."""
     with other_process(data_dir) as (holder, orphan):

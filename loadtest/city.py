@@ -114,6 +114,7 @@ class City:
                     order += 1  # signing in costs the server a password check: a few a second
                 delay_s = order / LOGINS_PER_S
                 works.append((life.name, self._keep(life.name, life.run, delay_s)))
+            works.append((f"welcome-{district.name}", district.welcome_back()))
             works.append((f"customers-{district.name}", self._keep("customers", district.run, 0.0)))
         works.append(("wishes", self._learn_wishes()))
         works.append(("report", self._keep("report", lambda: self._report(report), FIRST_REPORT_S)))

@@ -1,28 +1,22 @@
 """A customer's visit, from opening the app to the rating.
 
-Discovers, looks at cards (seen, opened, credentials), books, watches over /bookings and /gps, now and then
-cancels, shares the arrival with a friend, rates with a tip. Every step of choosing carries one correlation id,
-so that one story can be read by it. A visit is bounded in time; what is still open then is left to the server.
+After choosing (`loadtest/choosing.py`) they watch over /bookings and /gps, now and then cancel, share the arrival with
+a friend, rate with a tip. A visit is bounded in time; what is still open then is left to the server.
 """
 
 import asyncio
 import math
-import random
 import time
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from loadtest.api import Api, ApiError, Server, Unreachable, new_correlation_id
+from loadtest.api import ApiError, Server, Unreachable
+from loadtest.choosing import Choice, Person
 from loadtest.feed import Feed
-from loadtest.pace import Pace
-from loadtest.shapes import ENDED, Booking, Card, Event, Json, LatLon, Match
-from loadtest.tally import Tally
+from loadtest.shapes import ENDED, Booking, Event, Json
 from loadtest.wire import Refused, Wire, WireDown
 
 LONGEST_VISIT_S = 3 * 3600.0
 LOOK_AGAIN_S = 60.0
-UNANSWERED_S = 400.0
-CARD_REFUSALS = frozenset({"slot_taken", "not_qualified", "quote_expired", "match_expired", "card_mismatch"})
 COMMENTS = (
     "Friendly and quick.",
     "Very tidy work, thank you!",
@@ -31,59 +25,26 @@ COMMENTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a customer wants, and where."""
-
-    service: str
-    place: LatLon
-    line1: str
-    city: str
-    postcode: str
-    hurried: bool = False  # no hesitation: a demo's first bookings
-    experience: tuple[str, ...] = ()
-    prefer: str | None = None  # a technician to take if on offer
-
-
-@dataclass(frozen=True, slots=True)
-class Whims:
-    """How customers are; shares of 1."""
-
-    opens: float = 0.6
-    reads_credentials: float = 0.35
-    falls_back: float = 0.3
-    cancels_early: float = 0.03
-    cancels_late: float = 0.02
-    shares: float = 0.2
-    rates: float = 0.8
-    tips: float = 0.4
-    declined_card: float = 0.01
-
-
 class Visit:
-    """One customer, one wish; `stage` says how far it is."""
+    """One customer, one booking; `stage` says how far it is."""
 
     def __init__(
         self,
         at: Server,
-        api: Api,
-        wish: Wish,
+        who: Person,
+        begin: Choice | Booking,
         *,
-        crew: Collection[str],
-        pace: Pace,
-        rng: random.Random,
-        tally: Tally,
+        patient: bool = False,
     ) -> None:
         self.stage = "looking"
         self.booking: Booking | None = None
-        self.correlation_id = new_correlation_id()
-        self._wish = wish
-        self._crew = crew
-        self._pace = pace
-        self._rng = rng
-        self._tally = tally
-        self._whims = Whims()
-        self._api = api
+        self._begin = begin  # a booking: the app was closed in the middle of a visit and is opened again
+        self._patient = patient
+        self._pace = who.pace
+        self._rng = who.rng
+        self._tally = who.tally
+        self._whims = who.whims
+        self._api = who.api
         self._feed = Feed(self._told, self._look_again)
         self._wire = Wire(
             at,
@@ -91,15 +52,16 @@ class Visit:
             api=self._api,
             on_event=self._heard,
             on_connect=self._connected,
-            rng=rng,
+            rng=self._rng,
         )
         self._changed = asyncio.Event()
         self._watching_since_s = math.inf
 
     async def run(self) -> str:
         """Live the visit; a word on how it ended. Raises `Unreachable` when the server stays away."""
-        booking = await self._choose_and_book()
+        booking = self._begin if isinstance(self._begin, Booking) else await self._begin.run()
         if booking is None:
+            self.stage = self._begin.outcome if isinstance(self._begin, Choice) else "nothing"
             return self.stage
         self.booking = booking
         self.stage = "waiting"
@@ -113,87 +75,6 @@ class Visit:
             finally:
                 connection.cancel()
         return self.stage
-
-    async def _choose_and_book(self) -> Booking | None:
-        lat, lon = self._wish.place
-        match = await self._api.discover(
-            self._wish.service, lat, lon, experience=self._wish.experience, correlation_id=self.correlation_id
-        )
-        self._tally.count("discoveries")
-        cards = [card for card in match.cards if card.technician_id in self._crew]
-        if not cards:
-            self.stage = match.reason or "nobody_of_ours"
-            self._tally.count(f"no_card_{self.stage}")
-            return None
-        await self._look_at(match, cards)
-        for card in self._by_liking(cards)[:3]:
-            booking = await self._try_to_book(match, card)
-            if booking is not None:
-                self._tally.count("booked")
-                return booking
-        self.stage = "gave_up"
-        return None
-
-    async def _look_at(self, match: Match, cards: list[Card]) -> None:
-        if self._wish.hurried:
-            return
-        for card in cards[:3]:
-            await self._api.view(match.match_id, card.card_id, "seen")
-            await self._pace.wait(self._rng.uniform(1, 5))
-        opened = cards[0] if self._rng.random() < 0.7 else self._rng.choice(cards[:3])
-        if self._rng.random() < self._whims.opens:
-            await self._api.view(match.match_id, opened.card_id, "opened")
-            await self._pace.wait(self._rng.uniform(2, 12))
-        if self._rng.random() < self._whims.reads_credentials and match.jurisdiction:
-            await self._api.view(match.match_id, opened.card_id, "credentials")
-            try:
-                await self._api.credentials(opened.technician_id, match.jurisdiction, self._wish.service)
-            except ApiError as error:
-                self._tally.error("credentials", error)
-
-    def _by_liking(self, cards: list[Card]) -> list[Card]:
-        """Mostly as ranked; the soonest first for those in a hurry."""
-        if self._wish.hurried:
-            preferred = self._wish.prefer
-            return sorted(
-                cards, key=lambda card: (card.technician_id != preferred, card.distance_m, card.position)
-            )
-        return sorted(cards, key=lambda card: card.position + self._rng.expovariate(0.7))
-
-    async def _try_to_book(self, match: Match, card: Card) -> Booking | None:
-        bad_card = not self._wish.hurried and self._rng.random() < self._whims.declined_card
-        lat, lon = self._wish.place
-        body: Json = {
-            "match_id": match.match_id,
-            "card_id": card.card_id,
-            "address": {
-                "line1": self._wish.line1,
-                "city": self._wish.city,
-                "postcode": self._wish.postcode,
-                "lat": lat,
-                "lon": lon,
-            },
-            "payment_method": "sandbox_declined" if bad_card else "sandbox_ok",
-            "fallback": "next_card" if self._rng.random() < self._whims.falls_back else "none",
-        }
-        try:
-            return await self._api.book(body, correlation_id=self.correlation_id)
-        except ApiError as error:
-            self._tally.count(f"book_{error.code}")
-            if error.code == "payment_declined":
-                body["payment_method"] = "sandbox_ok"
-                await self._pace.wait(5)
-                return await self._book_again(body)
-            if error.code in CARD_REFUSALS:
-                return None
-            raise
-
-    async def _book_again(self, body: Json) -> Booking | None:
-        try:
-            return await self._api.book(body, correlation_id=self.correlation_id)
-        except ApiError as error:
-            self._tally.count(f"book_{error.code}")
-            return None
 
     async def _follow(self) -> None:
         """From the request to the end of the visit."""
@@ -217,13 +98,13 @@ class Visit:
                 await self._thank(booking)
 
     async def _while_requested(self, booking: Booking) -> None:
-        if self._wish.hurried or self._rng.random() >= self._whims.cancels_early:
+        if self._patient or self._rng.random() >= self._whims.cancels_early:
             return
         await self._pace.wait(self._rng.uniform(3, 20))
         await self._cancel(booking, "changed my mind")
 
     async def _while_accepted(self, booking: Booking) -> None:
-        if self._wish.hurried or self._rng.random() >= self._whims.cancels_late:
+        if self._patient or self._rng.random() >= self._whims.cancels_late:
             return
         await self._pace.wait(self._rng.uniform(10, 60))
         await self._cancel(booking, "something came up")

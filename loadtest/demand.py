@@ -14,7 +14,7 @@ from pathlib import Path
 from geo.areas import AreaIndex
 from geo.distance import destination
 from geo.roads import RoadNetwork
-from loadtest.customer import Wish
+from loadtest.choosing import Wish
 from loadtest.shapes import LatLon
 from loadtest.traces import Trip
 

@@ -7,6 +7,7 @@ are those the server asked for; its list of bookings is what the events said, re
 
 import asyncio
 import random
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -54,7 +55,8 @@ class Phone:
         self.place: LatLon | None = None
         self.bookings: dict[str, Booking] = {}
         self.changed = asyncio.Event()
-        self.device_id = f"sim-{account.name}"
+        # A phone that lost its memory is another device: its seqs start at 1 again.
+        self.device_id = f"sim-{account.name}-{secrets.token_hex(3)}"
         self._feed = Feed(self._told, self.reread)
         self._gps = PhoneGps(rng, habits)
         self._radio = Radio(rng, habits)

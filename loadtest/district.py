@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from loadtest.api import Api, Server, Unreachable
-from loadtest.customer import Visit, Wish
+from loadtest.api import Api, ApiError, Server, Unreachable
+from loadtest.choosing import Choice, Person, Whims, Wish
+from loadtest.customer import Visit
 from loadtest.demand import Demand
 from loadtest.pace import Pace
 from loadtest.tally import Tally, leaf
@@ -23,6 +24,7 @@ BUSY_SHARE = 0.8
 MOST_VISITS = 200
 HURRIED_EVERY_S = 0.05
 LOOK_EVERY_S = 0.4
+SETTLED_S = 12.0  # by then the phones are signed in and know their bookings
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,27 @@ class District:
         self._trips = trips
         self._out: set[str] = set()
         self._greeted: set[str] = set()
+
+    async def welcome_back(self) -> None:
+        """After a restart of the phones: customers in the middle of a visit open their apps again, one by one."""
+        await asyncio.sleep(SETTLED_S)
+        for api in self.customers:
+            unwatched = sum(bool(life.phone.bookings) for life in self.lives) - len(self.visits)
+            if unwatched <= 0:
+                return
+            if api.account.name in self._out:
+                continue
+            try:
+                open_ones = [booking for booking in await api.bookings(limit=5) if booking.active]
+            except (ApiError, Unreachable) as error:
+                self._setting.tally.error("welcome_back", error)
+                continue
+            if open_ones and api.account.name not in self._out:
+                rng = random.Random(self._setting.rng.getrandbits(64))
+                who = Person(api, self._setting.pace, rng, self._setting.tally, Whims())
+                self._setting.tally.count("came_back")
+                self._begin(Visit(self._setting.at, who, open_ones[0]), api)
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def run(self) -> None:
         """Let customers come, for ever."""
@@ -102,12 +125,14 @@ class District:
     def _open_app(self, wish: Wish) -> None:
         setting = self._setting
         api = setting.rng.choice([api for api in self.customers if api.account.name not in self._out])
-        name = api.account.name
         crew = {life.technician_id for life in self.lives if life.technician_id is not None}
         rng = random.Random(setting.rng.getrandbits(64))
-        visit = Visit(setting.at, api, wish, crew=crew, pace=setting.pace, rng=rng, tally=setting.tally)
-        self._out.add(name)
-        self.visits[asyncio.create_task(self._visit(visit), name=name)] = visit
+        who = Person(api, setting.pace, rng, setting.tally, Whims())
+        self._begin(Visit(setting.at, who, Choice(who, wish, crew), patient=wish.hurried), api)
+
+    def _begin(self, visit: Visit, api: Api) -> None:
+        self._out.add(api.account.name)
+        self.visits[asyncio.create_task(self._visit(visit), name=api.account.name)] = visit
 
     async def _visit(self, visit: Visit) -> None:
         try:

@@ -179,7 +179,7 @@ def why(ranked: Ranked, facts: Facts, wishes: Sequence[str], *, now: bool, most:
     """Say in a few words what speaks for this card: its largest contributions that are worth a sentence."""
     said = {
         "nearness": f"About {facts.eta_s // 60} minutes away",
-        "soonness": "Free now" if now and facts.wait_s <= 600 else None,
+        "soonness": "Free now" if now and facts.wait_s <= 600 and not facts.present else None,
         "rating": f"Rated {facts.rating_sum / facts.rating_count:.1f} in {facts.rating_count} visits"
         if facts.rating_count >= 3 and facts.rating_sum / facts.rating_count >= 4
         else None,

@@ -118,4 +118,4 @@ def _signal(standing: Standing) -> str:
     rule = standing.rule.requirement
     title = rule.title or rule.credential_type.replace("_", " ")
     checked = standing.credential.verified_on if standing.credential else None
-    return f"{title}: checked on {checked.isoformat()}" if checked else title
+    return f"{title} checked on {checked:%B} {checked.day}, {checked.year}" if checked else title

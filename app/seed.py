@@ -42,6 +42,7 @@ KNOWN_TECHNICIANS = "SELECT technician_id FROM app.technicians WHERE technician_
 BOOKED_DAYS = "SELECT DISTINCT (created_at AT TIME ZONE $1)::date AS day FROM app.bookings"
 DAYS = 7
 FEWEST_PHONES = 60
+HANDS = 110  # who had work in the past days; a larger crew is younger than that
 VISITS_A_DAY = 22
 
 
@@ -202,7 +203,7 @@ async def _city(tx: Tx, people: Cast, houses: Sequence[House]) -> City:
     offered = {each.service: each for each in await catalogue.services(tx)}
     place = (await catalogue.chain(tx, jurisdiction))[-1]
     hands: dict[UUID, Hand] = {}
-    for worker in people.workers:
+    for worker in people.workers[:HANDS]:
         technician_id = worker.person.person_id
         technician = await technicians.get(tx, technician_id)
         if technician is not None:

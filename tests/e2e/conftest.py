@@ -51,6 +51,7 @@ def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoServer
     screen = folder / "screen.txt"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DOORSTEP_")}
     environment["DOORSTEP_DATA_DIR"] = str(folder / "data")
+    environment["DOORSTEP_CHECK_ANSWERS"] = "1"  # an answer that does not fit its documented shape is a 500
     arguments = ["demo", "--port", "0", "--technicians", TECHNICIANS, "--speed", SPEED]
     with screen.open("wb") as output:
         process = subprocess.Popen(

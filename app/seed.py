@@ -78,8 +78,11 @@ async def seed(
         workers = [*people.workers, *(worker for c in countries for worker in c.workers)]
         await _workers(tx, workers, founder_id, now)
     told = 0
-    for day in await _missing_days(db, now):
-        told += await _tell_day(db, people, houses, day)
+    if days := await _missing_days(db, now):
+        async with db.reading() as tx:
+            past = await _city(tx, people, houses)
+        for day in days:
+            told += await _tell_day(db, past, day)
     log.info("seeded", people=added, visits=told)
 
 
@@ -175,15 +178,14 @@ async def _missing_days(db: Database, now: datetime) -> list[date]:
     return [day for day in days if day not in booked]
 
 
-async def _tell_day(db: Database, people: Cast, houses: Sequence[House], day: date) -> int:
+async def _tell_day(db: Database, past: City, day: date) -> int:
     async with db.transaction() as tx:
         await tx.execute(LOCK)
         if day in {record["day"] for record in await tx.fetch(BOOKED_DAYS, ZONE)}:
             return 0
-        city_then = await _city(tx, people, houses)
-        planned = list(plan_day(city_then, day, VISITS_A_DAY))
-        keys = await personal.keys_of(tx, [*city_then.customers, *city_then.hands])
-        tellers = [Teller(each, await bookings.next_number(tx), keys, city_then.policy) for each in planned]
+        planned = list(plan_day(past, day, VISITS_A_DAY))
+        keys = await personal.keys_of(tx, [*past.customers, *past.hands])
+        tellers = [Teller(each, await bookings.next_number(tx), keys, past.policy) for each in planned]
         for steps in zip_longest(*(teller.tell() for teller in tellers)):
             await record_all(tx, [step for step in steps if step is not None])
         for teller in tellers:
@@ -198,7 +200,7 @@ async def _tell_day(db: Database, people: Cast, houses: Sequence[House], day: da
 
 
 async def _city(tx: Tx, people: Cast, houses: Sequence[House]) -> City:
-    """Read the city as it stands, so that a day is planned over what really is."""
+    """Read the city as it stands, so that days are planned over what really is."""
     jurisdiction = houses[0].area.jurisdiction
     offered = {each.service: each for each in await catalogue.services(tx)}
     place = (await catalogue.chain(tx, jurisdiction))[-1]

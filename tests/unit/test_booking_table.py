@@ -7,6 +7,7 @@ import pytest
 
 from domain import booking_events as ev
 from domain.booking import TRANSITIONS, State, apply
+from tests.unit.bookings import NOON, requested
 
 # The published table, typed from the contract and not from the code: command, from, to, by.
 PUBLISHED = """

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from domain.context import Context, Role
 from domain.credentials import Requirement
 from domain.refusals import Refusal
-from rest.models import Body, Lat, ListView, Lon, MoneyView, Nothing, Query, View
+from rest.models import Body, Lat, ListView, Lon, MoneyView, Nothing, Page, Query, View
 from rest.registry import ANYBODY, Ask, PathValues, Routes
 from services import catalogue
 from services.reply import Answer
@@ -19,9 +19,7 @@ ROUTES = Routes("Catalogue")
 
 SHOP_WINDOW = "public, max-age=60"
 
-type Shown = Literal[
-    "number", "number_last4", "issued_on", "expires_on", "verified_on", "verified_how", "next_check_on"
-]
+type Shown = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 type Level = Literal["federal", "state", "county", "city"]
 
 
@@ -93,7 +91,7 @@ class GeocodeQuery(Query):
     """A street, perhaps with a number."""
 
     q: str = Field(min_length=1, max_length=120)
-    limit: int = Field(default=8, ge=1, le=50)
+    limit: int = Field(default=8, ge=1, le=200)
 
 
 class RequirementBody(Body):
@@ -106,7 +104,10 @@ class RequirementBody(Body):
     lookup_url: Url | None = None
     source: str = Field(min_length=1, max_length=500)
     as_of: date
-    show: Annotated[list[Shown], AfterValidator(_unique)]
+    show: Annotated[list[Shown], AfterValidator(_unique)] = Field(
+        max_length=30,
+        description="Fields of the credential view; `number_last4` instead of `number` masks all but four signs",
+    )
     title: str | None = Field(default=None, min_length=1, max_length=120)
     renewal_years: int | None = Field(default=None, ge=1, le=20)
     notice: str | None = Field(default=None, max_length=500)
@@ -154,9 +155,9 @@ class RequirementsView(View):
 
 
 @ROUTES.get("/v1/services", roles=ANYBODY, answer=ListView[ServiceView], cache=SHOP_WINDOW)
-async def services(ask: Ask) -> Answer:
+async def services(ask: Ask[Nothing, Page]) -> Answer:
     """List what may be booked."""
-    return await catalogue.services(ask.stores)
+    return await catalogue.services(ask.stores, ask.query.limit, ask.query.cursor)
 
 
 @ROUTES.get("/v1/service-areas", roles=ANYBODY, answer=AreasView, cache=SHOP_WINDOW)
@@ -166,9 +167,9 @@ async def service_areas(ask: Ask) -> Answer:
 
 
 @ROUTES.get("/v1/experiences", roles=ANYBODY, answer=ListView[ExperienceView], cache=SHOP_WINDOW)
-async def experiences(ask: Ask) -> Answer:
+async def experiences(ask: Ask[Nothing, Page]) -> Answer:
     """List the wishes that a customer may name."""
-    return await catalogue.experiences(ask.stores)
+    return await catalogue.experiences(ask.stores, ask.query.limit, ask.query.cursor)
 
 
 @ROUTES.get("/v1/geocode", answer=ListView[PlaceView])

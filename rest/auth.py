@@ -79,7 +79,7 @@ async def register(ask: Ask[RegisterBody]) -> Answer:
 async def token(ask: Ask[TokenBody]) -> Answer:
     """Sign in: the first tokens of a new session."""
     return await auth.sign_in(
-        ask.stores, email=ask.body.email, password=ask.body.password, context=ask.context
+        ask.stores, email=ask.body.email, password=ask.body.password, client=ask.client, context=ask.context
     )
 
 

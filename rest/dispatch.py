@@ -58,7 +58,7 @@ def serve(route: Route, door: Door) -> Callable[[web.Request], Awaitable[web.Str
         correlation_id = request[CORRELATION_ID]
         now = datetime.now(UTC)
         actor = ANONYMOUS if route.open else await _actor(request, stores, now)
-        client = client_of(request.remote, request.headers.get("X-Forwarded-For"), door.trusted)
+        client = client_of(request.remote, request.headers.getall("X-Forwarded-For", ()), door.trusted)
         caller = str(actor.person_id) if isinstance(actor, Actor) and actor.person_id is not None else client
         taken = door.limiter.take(route.limit, caller, time.monotonic())
         if taken.refusal is not None:
@@ -66,7 +66,7 @@ def serve(route: Route, door: Door) -> Callable[[web.Request], Awaitable[web.Str
         if isinstance(actor, Refusal):
             return problem.response(actor, correlation_id, taken.headers())
         context = Context(actor, now, correlation_id, if_match=etag.if_match(request.headers.get("If-Match")))
-        answer = await _answer(route, request, context)
+        answer = await _answer(route, request, context, client)
         return _render(route, door, answer, correlation_id, taken.headers())
 
     return handle
@@ -79,7 +79,7 @@ async def _actor(request: web.Request, stores: Stores, now: datetime) -> Actor |
     return await auth.authenticate(stores, token.strip(), now)
 
 
-async def _answer(route: Route, request: web.Request, context: Context) -> Answer:
+async def _answer(route: Route, request: web.Request, context: Context, client: str) -> Answer:
     if not route.open and context.actor.role not in route.roles:
         return Refusal("forbidden", f"A {context.actor.role} may not do this.")
     path = parsing.path_values(route, request.match_info)
@@ -105,6 +105,7 @@ async def _answer(route: Route, request: web.Request, context: Context) -> Answe
             body=parsed.body,
             query=parsed.query,
             path=path,
+            client=client,
             raw=raw,
             headers=request.headers,
         )

@@ -10,13 +10,16 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 type Network = IPv4Network | IPv6Network
 
 
-def client_of(remote: str | None, forwarded_for: str | None, trusted: Sequence[Network]) -> str:
-    """Return the caller's address in canonical form ("unknown" on a Unix socket without a proxy's word)."""
+def client_of(remote: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
+    """Return the caller's address in canonical form ("unknown" on a Unix socket without a proxy's word).
+
+    `forwarded_for`: every header line of that name, in order; a proxy may add to the last one or send its own.
+    """
     address = _parse(remote)
     if address is None and remote:
         return "unknown"
     if (address is None or _in(address, trusted)) and forwarded_for:
-        for hop in reversed(forwarded_for.split(",")):
+        for hop in reversed(",".join(forwarded_for).split(",")):
             parsed = _parse(hop)
             if parsed is None:
                 break

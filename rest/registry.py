@@ -46,6 +46,7 @@ class Ask(Generic[B, Q]):
     body: B
     query: Q
     path: PathValues
+    client: str = "unknown"  # the caller's address, for limits alone: never logged, never stored
     raw: bytes = b""  # the body as it came, for signatures of webhooks
     headers: Mapping[str, str] = field(default_factory=dict)
 

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import jwt
@@ -33,7 +33,17 @@ ALGORITHM = "HS256"
 AUDIENCE = "doorstep"
 SKEW_S = 5  # clocks of two machines that issue and check
 REVOCATIONS_EVERY_S = 2.0
-ATTEMPTS, ATTEMPTS_PER_S = 10.0, 1 / 20  # passwords tried for one account, wherever they come from
+
+
+class Attempts(NamedTuple):
+    """How many passwords may be tried for one account: at once, and then in the long run."""
+
+    burst: float
+    per_s: float
+
+
+FROM_ONE_ADDRESS = Attempts(10, 1 / 20)
+FROM_ANYWHERE = Attempts(100, 1 / 5)
 
 NO_SUCH_ACCOUNT = Refusal("unauthenticated", "That e-mail address and password do not go together.")
 NO_SUCH_TOKEN = Refusal("unauthenticated", "That is no token of ours.")
@@ -86,12 +96,16 @@ async def register(
     return Reply(202, {"status": "accepted"})
 
 
-async def sign_in(stores: Stores, *, email: str, password: str, context: Context) -> Answer:
-    """Exchange an e-mail address and a password for the first tokens of a new family."""
+async def sign_in(stores: Stores, *, email: str, password: str, client: str, context: Context) -> Answer:
+    """Exchange an e-mail address and a password for the first tokens of a new family.
+
+    `client` is the caller's address: one that guesses is stopped long before it can keep the account's owner out.
+    """
     account = hashlib.sha256(email.lower().encode()).hexdigest()
-    wait_s = await stores.hot.take(f"sign-in:{account}", burst=ATTEMPTS, per_s=ATTEMPTS_PER_S)
-    if wait_s > 0:
-        return Refusal("rate_limited", "Too many attempts.", extra={"retry_after_s": int(wait_s) + 1})
+    for bucket, limit in ((f"{account}:{client}", FROM_ONE_ADDRESS), (account, FROM_ANYWHERE)):
+        wait_s = await stores.hot.take(f"sign-in:{bucket}", burst=limit.burst, per_s=limit.per_s)
+        if wait_s > 0:
+            return Refusal("rate_limited", "Too many attempts.", extra={"retry_after_s": int(wait_s) + 1})
     async with stores.db.reading() as tx:
         person = await people.by_email(tx, email)
     good = await stores.passwords.verify(person.password_hash if person else None, password)

@@ -22,7 +22,11 @@ const pages = {
 async function build() {
   await rm(out, { recursive: true, force: true });
   await mkdir(join(out, "assets"), { recursive: true });
-  const worker = await addHashed(join(here, "node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs"), "map-worker", ".js");
+  const worker = await addHashed(
+    join(here, "node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs"),
+    "map-worker",
+    ".js",
+  );
   const icon = await addHashed(join(here, "src/icon.svg"), "icon", ".svg");
   const result = await esbuild.build({
     absWorkingDir: here,

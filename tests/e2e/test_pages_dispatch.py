@@ -103,6 +103,7 @@ async def test_a_lost_connection_is_said_and_heals(open_page: OpenPage) -> None:
     page = await dispatch(open_page)
     await page.page.context.set_offline(True)
     await page.until("window.doorstep.state.link === 'offline'", within_s=60)
+    await page.see("away")
     still = await page.markers()
     await asyncio.sleep(2)
     assert await page.markers() == still

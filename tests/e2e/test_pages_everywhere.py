@@ -62,10 +62,11 @@ async def test_unknown_link(open_page: OpenPage) -> None:
 
 
 async def test_a_dispatcher_alone_may_dispatch(open_page: OpenPage) -> None:
-    """A customer who opens dispatch is told that the account may not, and sees no visit."""
+    """A technician who opens dispatch is told that the account may not, and sees no visit."""
     page = await open_page("/dispatch")
     await page.page.get_by_label("E-mail").fill("technician@demo.doorstep.example")
     await page.page.get_by_label("Password").fill("doorstep-demo")
     await page.press("sign-in")
-    await page.page.wait_for_timeout(4_000)
-    assert await page.page.get_by_test_id("visit-row").count() == 0 or not await page.markers()
+    await page.see("sign-in-again")
+    assert await page.page.get_by_test_id("error").get_attribute("data-code") == "forbidden"
+    assert await page.page.get_by_test_id("visit-row").count() == 0

@@ -30,10 +30,13 @@ export class Session {
   readonly #key: string;
   #refreshing: Promise<string> | null = null;
   /** Called once when the session can no longer be refreshed. */
-  onEnd: (() => void) | null = null;
+  onEnd: ((problem: Problem) => void) | null = null;
 
   /** `store` is where it is kept: for good, or (sessionStorage) as long as this tab lives. */
-  constructor(page: string, readonly store: Storage = localStorage) {
+  constructor(
+    page: string,
+    readonly store: Storage = localStorage,
+  ) {
     this.#key = `doorstep.session.${page}`;
   }
 
@@ -50,9 +53,14 @@ export class Session {
     this.#write(email, reply);
   }
 
+  /** Drops the tokens here; the server is not asked. */
+  forget(): void {
+    this.store.removeItem(this.#key);
+  }
+
   async signOut(): Promise<void> {
     const stored = this.#read();
-    this.store.removeItem(this.#key);
+    this.forget();
     if (stored) await post("/v1/auth/logout", { refresh_token: stored.refresh }, stored.access).catch(() => undefined);
   }
 
@@ -82,8 +90,8 @@ export class Session {
         return reply.access_token;
       } catch (error) {
         if (error instanceof Problem && error.status >= 400 && error.status < 429) {
-          this.store.removeItem(this.#key);
-          this.onEnd?.();
+          this.forget();
+          this.onEnd?.(error);
         }
         throw error;
       }

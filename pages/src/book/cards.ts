@@ -24,27 +24,44 @@ export function cardList(options: Options): HTMLElement {
 
 function cardItem(card: Card, { api, discovery, service, choose }: Options): HTMLElement {
   const { technician, trust, price } = card;
-  const pick = h("button.button.primary", { type: "button", "data-testid": "choose" }, `Choose ${technician.display_name.split(" ")[0] ?? ""}`);
+  const pick = h(
+    "button.button.primary",
+    { type: "button", "data-testid": "choose" },
+    `Choose ${technician.display_name.split(" ")[0] ?? ""}`,
+  );
   pick.addEventListener("click", () => {
     report(api, discovery, card, "opened");
     choose(card);
   });
-  const papers = h("button.button.plain.small.papers", { type: "button", "data-testid": "credentials" }, icon("shield", 18), trust.status === "expiring" ? "Licence ends soon" : "Licence checked");
+  const papers = h(
+    "button.button.plain.small.papers",
+    { type: "button", "data-testid": "credentials" },
+    icon("shield", 18),
+    trust.status === "expiring" ? "Licence ends soon" : "Licence checked",
+  );
   papers.addEventListener("click", () => {
     report(api, discovery, card, "credentials");
     showCredentials(api, { technician, jurisdiction: discovery.jurisdiction ?? "", service });
   });
   return h(
-    "li.card.panel", { "data-testid": "card", "data-card-id": card.card_id },
+    "li.card.panel",
+    { "data-testid": "card", "data-card-id": card.card_id },
     h(
-      "div.card-who", null, face(technician.display_name, technician.photo_url, 52),
+      "div.card-who",
+      null,
+      face(technician.display_name, technician.photo_url, 52),
       h("div", null, h("h3", null, technician.display_name), reputation(card)),
       h("p.card-price.number", null, money(price.total), h("span.quiet", null, "in total")),
     ),
-    h("ul.why", { "aria-label": "Why this technician" }, ...card.why.map((reason) => h("li", null, icon("check", 16), reason))),
+    h(
+      "ul.why",
+      { "aria-label": "Why this technician" },
+      ...card.why.map((reason) => h("li", null, icon("check", 16), reason)),
+    ),
     fits(card),
     h(
-      "dl.card-facts", null,
+      "dl.card-facts",
+      null,
       small("Can start", dayAndTime(card.earliest_start)),
       small("On the way", `about ${minutes(card.eta_s)}`),
       small("Distance", `within ${distance(card.distance_m)}`),
@@ -55,17 +72,30 @@ function cardItem(card: Card, { api, discovery, service, choose }: Options): HTM
 
 function reputation({ technician }: Card): HTMLElement {
   const { rating, rating_count, jobs_completed, member_since } = technician;
-  const stars = rating === null ? h("span", null, "New here") : h("span.stars.number", null, icon("star", 14), `${decimal(rating)} (${count(rating_count)})`);
-  return h("p.card-rep.quiet", null, stars, h("span", null, `${count(jobs_completed)} visits`), h("span", null, `since ${month(member_since)}`));
+  const stars =
+    rating === null
+      ? h("span", null, "New here")
+      : h("span.stars.number", null, icon("star", 14), `${decimal(rating)} (${count(rating_count)})`);
+  return h(
+    "p.card-rep.quiet",
+    null,
+    stars,
+    h("span", null, `${count(jobs_completed)} visits`),
+    h("span", null, `since ${month(member_since)}`),
+  );
 }
 
 function fits({ experience_fit }: Card): HTMLElement | null {
   if (!experience_fit.matched.length) return null;
-  return h("p.fits", null, ...experience_fit.matched.map((wish) => h("span.badge", { "data-tone": "arrived" }, sentence(wish))));
+  return h(
+    "p.fits",
+    null,
+    ...experience_fit.matched.map((wish) => h("span.badge", { "data-tone": "arrived" }, sentence(wish))),
+  );
 }
 
 function trustWords({ trust }: Card): string {
-  const parts = [trust.signals[0] ?? ""];
+  const parts = [trust.verified_on ? `Verified ${date(trust.verified_on)}` : (trust.signals[0] ?? "")];
   if (trust.status === "expiring" && trust.expires_on) parts.push(`until ${date(trust.expires_on)}`);
   return parts.filter(Boolean).join(" · ");
 }

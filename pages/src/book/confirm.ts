@@ -30,14 +30,34 @@ export function confirmBooking({ api, discovery, card, place, booked }: Options)
   const line1 = text("line1", "Street and number", at.line1, "address-line1");
   const city = text("city", "City", at.city, "address-level2");
   const postcode = text("postcode", "Postcode", at.postcode, "postal-code");
-  const notes = h("textarea.input", { id: "notes", rows: 2, maxlength: 500, placeholder: "Bell, floor, a friendly dog" });
+  const notes = h("textarea.input", {
+    id: "notes",
+    rows: 2,
+    maxlength: 500,
+    placeholder: "Bell, floor, a friendly dog",
+  });
   const methods = h("fieldset.methods", null, h("legend.label", null, "Payment"), ...METHODS.map(method));
   const fallback = h("input", { type: "checkbox", id: "fallback" });
   const errors = h("div");
-  const submit = h("button.button.primary.wide", { type: "submit", "data-testid": "confirm" }, `Ask ${technician.display_name.split(" ")[0] ?? ""} · ${money(price.total)}`);
+  const submit = h(
+    "button.button.primary.wide",
+    { type: "submit", "data-testid": "confirm" },
+    `Ask ${technician.display_name.split(" ")[0] ?? ""} · ${money(price.total)}`,
+  );
   const form = h(
-    "form.confirm", null,
-    h("div.card-who", null, face(technician.display_name, technician.photo_url, 48), h("div", null, h("h3", null, technician.display_name), h("p.quiet", null, `Can start ${dayAndTime(card.earliest_start)}`))),
+    "form.confirm",
+    null,
+    h(
+      "div.card-who",
+      null,
+      face(technician.display_name, technician.photo_url, 48),
+      h(
+        "div",
+        null,
+        h("h3", null, technician.display_name),
+        h("p.quiet", null, `Can start ${dayAndTime(card.earliest_start)}`),
+      ),
+    ),
     line1.field,
     h("div.two", null, city.field, postcode.field),
     h("div.field", null, h("label", { for: "notes" }, "For the technician (optional)"), notes),
@@ -56,7 +76,11 @@ export function confirmBooking({ api, discovery, card, place, booked }: Options)
         match_id: discovery.match_id,
         card_id: card.card_id,
         address: {
-          line1: line1.input.value.trim(), city: city.input.value.trim(), postcode: postcode.input.value.trim(), lat: at.lat, lon: at.lon,
+          line1: line1.input.value.trim(),
+          city: city.input.value.trim(),
+          postcode: postcode.input.value.trim(),
+          lat: at.lat,
+          lon: at.lon,
           ...(notes.value.trim() ? { notes: notes.value.trim() } : {}),
         },
         payment_method: methods.querySelector<HTMLInputElement>("input:checked")?.value,
@@ -76,19 +100,33 @@ export function confirmBooking({ api, discovery, card, place, booked }: Options)
 }
 
 function bill({ price }: Card): HTMLElement {
-  const row = (words: string, amount: string): HTMLElement => h("div", null, h("dt", null, words), h("dd.number", null, amount));
+  const row = (words: string, amount: string): HTMLElement =>
+    h("div", null, h("dt", null, words), h("dd.number", null, amount));
   return h(
-    "dl.bill", null,
-    row("Visit", money(price.base)), row("Travel", money(price.travel)), row("Tax", money(price.tax)),
+    "dl.bill",
+    null,
+    row("Visit", money(price.base)),
+    row("Travel", money(price.travel)),
+    row("Tax", money(price.tax)),
     h("div.total", null, h("dt", null, "Total"), h("dd.number", null, money(price.total))),
   );
 }
 
 function method([value, words, hint]: [string, string, string], index: number): HTMLElement {
-  return h("label.method", null, h("input", { type: "radio", name: "method", value, checked: index === 0 }), h("span", null, h("strong", null, words), h("span.quiet", null, hint)));
+  return h(
+    "label.method",
+    null,
+    h("input", { type: "radio", name: "method", value, checked: index === 0 }),
+    h("span", null, h("strong", null, words), h("span.quiet", null, hint)),
+  );
 }
 
-function text(id: string, label: string, value: string, complete: string): { field: HTMLElement; input: HTMLInputElement } {
+function text(
+  id: string,
+  label: string,
+  value: string,
+  complete: string,
+): { field: HTMLElement; input: HTMLInputElement } {
   const input = h("input.input", { id, name: id, value, autocomplete: complete, required: true, maxlength: 200 });
   return { field: h("div.field", null, h("label", { for: id }, label), input), input };
 }

@@ -2,6 +2,7 @@
 import type { Api } from "../api/client.ts";
 import type { Config } from "../api/config.ts";
 import type { Booking, Card, Discovery, Experience, Service } from "../api/types.ts";
+import { reducedMotion } from "../map/map_view.ts";
 import { money } from "../text/format.ts";
 import { noCards } from "../text/words.ts";
 import { fill, h } from "../ui/dom.ts";
@@ -29,9 +30,23 @@ export class FindView {
   readonly #place: PlacePicker;
   readonly #services = h("div.tiles", { role: "radiogroup", "aria-label": "Service" });
   readonly #wishes = h("div.chips");
-  readonly #wishField = h("fieldset.field", { hidden: true }, h("legend", null, "Anything that would make it better?"), this.#wishes);
-  readonly #when = h("input.input", { type: "datetime-local", "aria-label": "Date and time", hidden: true, "data-testid": "when" });
-  readonly #results = h("section.results", { "aria-live": "polite", "aria-label": "Who can come", "data-testid": "results" });
+  readonly #wishField = h(
+    "fieldset.field",
+    { hidden: true },
+    h("legend", null, "Anything that would make it better?"),
+    this.#wishes,
+  );
+  readonly #when = h("input.input", {
+    type: "datetime-local",
+    "aria-label": "Date and time",
+    hidden: true,
+    "data-testid": "when",
+  });
+  readonly #results = h("section.results", {
+    "aria-live": "polite",
+    "aria-label": "Who can come",
+    "data-testid": "results",
+  });
   readonly #errors = h("div");
   readonly #search: HTMLButtonElement;
   #discovery: Discovery | null = null;
@@ -51,7 +66,8 @@ export class FindView {
       "div.find",
       null,
       h(
-        "div.find-form", null,
+        "div.find-form",
+        null,
         options.own.element,
         h("section.question", null, h("h2", null, "What do you need?"), this.#services),
         where,
@@ -75,7 +91,8 @@ export class FindView {
     fill(this.#services, ...Array.from({ length: 4 }, () => h("div.tile.skeleton", { "aria-hidden": "true" })));
     try {
       const [services, experiences] = await Promise.all([
-        api.get<{ items: Service[] }>("/services"), api.get<{ items: Experience[] }>("/experiences"),
+        api.get<{ items: Service[] }>("/services"),
+        api.get<{ items: Experience[] }>("/experiences"),
       ]);
       fill(this.#services, ...services.items.map((service, index) => tile(service, index === 0)));
       fill(this.#wishes, ...experiences.items.map(wish));
@@ -96,37 +113,65 @@ export class FindView {
       return h("label.chip", null, input, words);
     };
     this.#when.min = localInput(new Date());
-    return h("div.when", null, h("div.chips", null, option("now", "As soon as possible", true), option("later", "Choose a time", false)), this.#when);
+    return h(
+      "div.when",
+      null,
+      h("div.chips", null, option("now", "As soon as possible", true), option("later", "Choose a time", false)),
+      this.#when,
+    );
   }
 
   async #discover(): Promise<void> {
     const place = this.#place.value;
     if (!place) {
-      fill(this.#errors, h("p.error", { role: "alert" }, icon("alert"), "Say where: type a street, or put the pin on the map."));
+      fill(
+        this.#errors,
+        h("p.error", { role: "alert" }, icon("alert"), "Say where: type a street, or put the pin on the map."),
+      );
       this.#place.focus();
       return;
     }
     const service = this.#services.querySelector<HTMLInputElement>("input:checked")?.value ?? "";
-    const experience = [...this.#wishes.querySelectorAll<HTMLInputElement>("input:checked")].map((input) => input.value);
+    const experience = [...this.#wishes.querySelectorAll<HTMLInputElement>("input:checked")].map(
+      (input) => input.value,
+    );
     const when = this.#when.hidden ? "now" : new Date(this.#when.value).toISOString();
-    fill(this.#results, h("p.unseen", null, "Looking for technicians"), ...Array.from({ length: 3 }, () => h("div.card-ghost.skeleton", { "aria-hidden": "true" })));
+    fill(
+      this.#results,
+      h("p.unseen", null, "Looking for technicians"),
+      ...Array.from({ length: 3 }, () => h("div.card-ghost.skeleton", { "aria-hidden": "true" })),
+    );
     this.#discovery = null;
     try {
       this.#discovery = await this.#options.api.post<Discovery>("/discovery", {
-        service, lat: place.lat, lon: place.lon, when, experience, limit: CARDS,
+        service,
+        lat: place.lat,
+        lon: place.lon,
+        when,
+        experience,
+        limit: CARDS,
       });
     } catch (error) {
       fill(this.#results);
       throw error;
     }
     this.#show(this.#discovery, service);
-    this.#results.scrollIntoView({ behavior: "smooth", block: "start" });
+    this.#results.scrollIntoView({ behavior: reducedMotion.matches ? "auto" : "smooth", block: "start" });
   }
 
   #show(discovery: Discovery, service: string): void {
     if (!discovery.cards.length) {
       const [title, text] = noCards(discovery.reason);
-      fill(this.#results, h("div.empty.panel", { "data-testid": "no-cards", "data-reason": discovery.reason ?? "" }, icon("people", 24), h("h3", null, title), h("p", null, text)));
+      fill(
+        this.#results,
+        h(
+          "div.empty.panel",
+          { "data-testid": "no-cards", "data-reason": discovery.reason ?? "" },
+          icon("people", 24),
+          h("h3", null, title),
+          h("p", null, text),
+        ),
+      );
       return;
     }
     const { api } = this.#options;
@@ -140,11 +185,23 @@ export class FindView {
 
 function tile({ service, name, description, base_price }: Service, checked: boolean): HTMLElement {
   const input = h("input.unseen", { type: "radio", name: "service", value: service, checked });
-  return h("label.tile", { "data-testid": "service" }, input, h("strong", null, name), h("span.quiet", null, description ?? ""), h("span.tile-price.number", null, `from ${money(base_price)}`));
+  return h(
+    "label.tile",
+    { "data-testid": "service" },
+    input,
+    h("strong", null, name),
+    h("span.quiet", null, description ?? ""),
+    h("span.tile-price.number", null, `from ${money(base_price)}`),
+  );
 }
 
 function wish({ experience, name, description }: Experience): HTMLElement {
-  return h("label.chip", { title: description ?? null }, h("input.unseen", { type: "checkbox", value: experience }), name);
+  return h(
+    "label.chip",
+    { title: description ?? null },
+    h("input.unseen", { type: "checkbox", value: experience }),
+    name,
+  );
 }
 
 function tomorrowMorning(): Date {

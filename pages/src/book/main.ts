@@ -16,7 +16,7 @@ import { byId, h } from "../ui/dom.ts";
 import { expose } from "../ui/expose.ts";
 import { icon } from "../ui/icons.ts";
 import { brand, errorBox, linkState, ready } from "../ui/parts.ts";
-import { sessionEnded, signedIn } from "../ui/sign_in.ts";
+import { endSession, signedIn } from "../ui/sign_in.ts";
 import { FindView } from "./find.ts";
 import { OwnVisits } from "./own_visits.ts";
 import { VisitView } from "./visit.ts";
@@ -26,15 +26,24 @@ async function start(): Promise<void> {
   const [config] = await Promise.all([loadConfig(), learnServiceNames()]);
   const session = new Session("book");
   await signedIn(root, {
-    session, config, role: "customer", title: "Book a visit", text: "Sign in to see who can come, and when.", mayRegister: true,
+    session,
+    config,
+    role: "customer",
+    title: "Book a visit",
+    text: "Sign in to see who can come, and when.",
+    mayRegister: true,
   });
   const api = new Api(session);
   const link = new Link(session);
-  link.onRefused = sessionEnded;
-  session.onEnd = () => location.reload();
+  link.onRefused = (problem) => endSession(session, problem);
+  session.onEnd = link.onRefused;
 
   const stage = h("main.book-stage", { id: "stage" });
-  const out = h("button.button.plain.small.icon", { type: "button", "aria-label": `Sign out ${session.email ?? ""}`, title: `Sign out ${session.email ?? ""}` }, icon("out", 18));
+  const out = h(
+    "button.button.plain.small.icon",
+    { type: "button", "aria-label": `Sign out ${session.email ?? ""}`, title: `Sign out ${session.email ?? ""}` },
+    icon("out", 18),
+  );
   out.addEventListener("click", () => void session.signOut().then(() => location.reload()));
   ready(root, h("header.top", null, brand("Book a visit"), h("span.spacer"), linkState(link), out), stage);
 
@@ -60,7 +69,10 @@ async function start(): Promise<void> {
     stage.replaceChildren(view.element);
     scrollTo(0, 0);
   };
-  const routeOrSay = (): void => void route().catch((error: unknown) => stage.replaceChildren(errorBox(error), h("a.button", { href: "/book" }, "Start over")));
+  const routeOrSay = (): void =>
+    void route().catch((error: unknown) =>
+      stage.replaceChildren(errorBox(error), h("a.button", { href: "/book" }, "Start over")),
+    );
   addEventListener("hashchange", routeOrSay);
 
   const feed = new BookingFeed(link, {
@@ -77,7 +89,12 @@ async function start(): Promise<void> {
   routeOrSay();
   expose("book", {
     markers: () => view?.markers ?? new Map(),
-    more: () => ({ view: view ? "visit" : "find", ...(view?.facts ?? find?.facts ?? {}), link: link.state, feed: feed.cursor }),
+    more: () => ({
+      view: view ? "visit" : "find",
+      ...(view?.facts ?? find?.facts ?? {}),
+      link: link.state,
+      feed: feed.cursor,
+    }),
   });
 }
 

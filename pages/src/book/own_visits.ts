@@ -48,9 +48,15 @@ export class OwnVisits {
   #item(booking: Booking): HTMLElement {
     const who = booking.technician?.display_name ?? "Nobody yet";
     const button = h(
-      "button.own-visit.panel", { type: "button" },
+      "button.own-visit.panel",
+      { type: "button" },
       face(who, booking.technician?.photo_url, 40),
-      h("span", null, h("strong", null, serviceName(booking.service)), h("span.quiet", null, `${who} · ${dayAndTime(booking.starts_at)}`)),
+      h(
+        "span",
+        null,
+        h("strong", null, serviceName(booking.service)),
+        h("span.quiet", null, `${who} · ${dayAndTime(booking.starts_at)}`),
+      ),
       badge(toneOf(booking.state), STATE[booking.state]),
       icon("forward", 16),
     );

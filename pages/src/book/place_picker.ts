@@ -33,10 +33,26 @@ export class PlacePicker {
   constructor(api: Api, config: Config) {
     this.#api = api;
     this.#input = h("input.input", {
-      id: "street", type: "text", role: "combobox", autocomplete: "off", "aria-autocomplete": "list", "aria-controls": "hits", "aria-expanded": "false",
-      "aria-label": "Street and number", placeholder: "Street and number", "data-testid": "street", spellcheck: "false",
+      id: "street",
+      type: "text",
+      role: "combobox",
+      autocomplete: "off",
+      "aria-autocomplete": "list",
+      "aria-controls": "hits",
+      "aria-expanded": "false",
+      "aria-label": "Street and number",
+      placeholder: "Street and number",
+      "data-testid": "street",
+      spellcheck: "false",
     });
-    this.field = h("div.search.place", null, icon("pin", 18), this.#input, this.#options, h("p.hint", null, "Or tap the map to put the pin on your door."));
+    this.field = h(
+      "div.search.place",
+      null,
+      icon("pin", 18),
+      this.#input,
+      this.#options,
+      h("p.hint", null, "Or tap the map to put the pin on your door."),
+    );
     this.#input.addEventListener("input", () => this.#typed());
     this.#input.addEventListener("keydown", (event) => this.#key(event));
     this.#input.addEventListener("blur", () => setTimeout(() => this.#open(false), 150));
@@ -57,7 +73,13 @@ export class PlacePicker {
 
   #drop({ lat, lon }: Place): void {
     const typed = this.#input.value.trim();
-    this.#value = { lat: round(lat), lon: round(lon), line1: this.#value?.line1 ?? typed, city: this.#value?.city ?? "", postcode: this.#value?.postcode ?? "" };
+    this.#value = {
+      lat: round(lat),
+      lon: round(lon),
+      line1: this.#value?.line1 ?? typed,
+      city: this.#value?.city ?? "",
+      postcode: this.#value?.postcode ?? "",
+    };
     if (!typed) this.#input.placeholder = "Pin on the map";
     this.#pin?.show({ lat, lon });
   }
@@ -82,7 +104,10 @@ export class PlacePicker {
   async #ask(query: string): Promise<void> {
     this.#asking = new AbortController();
     try {
-      const { items } = await this.#api.get<{ items: GeocodeHit[] }>(`/geocode?q=${encodeURIComponent(query)}`, this.#asking.signal);
+      const { items } = await this.#api.get<{ items: GeocodeHit[] }>(
+        `/geocode?q=${encodeURIComponent(query)}`,
+        this.#asking.signal,
+      );
       this.#hits = items.slice(0, 6);
     } catch {
       if (this.#asking.signal.aborted) return;
@@ -94,9 +119,18 @@ export class PlacePicker {
   }
 
   #draw(): void {
-    const none = h("li.none", { role: "option", "aria-disabled": "true" }, "No such street here. The pin on the map works too.");
+    const none = h(
+      "li.none",
+      { role: "option", "aria-disabled": "true" },
+      "No such street here. The pin on the map works too.",
+    );
     const items = this.#hits.map((hit, index) => {
-      const item = h("li", { role: "option", id: `hit-${index}`, "aria-selected": String(index === this.#active), "data-testid": "hit" }, icon("pin", 16), hit.label);
+      const item = h(
+        "li",
+        { role: "option", id: `hit-${index}`, "aria-selected": String(index === this.#active), "data-testid": "hit" },
+        icon("pin", 16),
+        hit.label,
+      );
       item.addEventListener("mousedown", (event) => event.preventDefault());
       item.addEventListener("click", () => this.#choose(hit));
       return item;

@@ -3,12 +3,11 @@ import type { Api } from "../api/client.ts";
 import type { Config } from "../api/config.ts";
 import type { Booking, BookingEvent } from "../api/types.ts";
 import { Arrival } from "../live/arrival.ts";
-import { etaClock, etaRange, nothingKnown, type ArrivalState } from "../live/arrival_view.ts";
+import { nothingKnown, type ArrivalState } from "../live/arrival_view.ts";
 import type { Link } from "../live/link.ts";
 import type { Marker } from "../map/marker_layer.ts";
-import { ago, countdown, dayAndTime, distance, money, time } from "../text/format.ts";
+import { ago } from "../text/format.ts";
 import { serviceName } from "../text/service_names.ts";
-import { STATE, sentence } from "../text/words.ts";
 import { ArrivalMap } from "../ui/arrival_map.ts";
 import { fill, h, setAttr, setText } from "../ui/dom.ts";
 import { icon } from "../ui/icons.ts";
@@ -16,6 +15,7 @@ import { errorBox, face } from "../ui/parts.ts";
 import { Steps } from "../ui/steps.ts";
 import { timeline } from "../ui/timeline.ts";
 import { visitActions } from "./visit_actions.ts";
+import { visitWords } from "./visit_words.ts";
 
 interface Options {
   api: Api;
@@ -56,13 +56,17 @@ export class VisitView {
   constructor(options: Options) {
     this.#options = options;
     this.#booking = options.booking;
-    this.#map = new ArrivalMap(options.config, () => (WIDE.matches ? { top: 70, right: 70, bottom: 70, left: 70 } : { top: 50, right: 40, bottom: 40, left: 40 }));
+    this.#map = new ArrivalMap(options.config, () =>
+      WIDE.matches ? { top: 70, right: 70, bottom: 70, left: 70 } : { top: 50, right: 40, bottom: 40, left: 40 },
+    );
     const back = h("button.button.plain.small", { type: "button" }, icon("back", 16), "All visits");
     back.addEventListener("click", () => options.leave());
     this.element = h(
-      "div.visit-view", { "data-testid": "visit" },
+      "div.visit-view",
+      { "data-testid": "visit" },
       h(
-        "section.visit-card", null,
+        "section.visit-card",
+        null,
         back,
         h("div.track-now", null, this.#headline, this.#sub),
         this.#steps.element,
@@ -131,10 +135,29 @@ export class VisitView {
     this.#drawn = drawn;
     const who = this.#booking.technician;
     const name = who?.display_name ?? "Looking for somebody else";
-    fill(this.#who, face(name, who?.photo_url, 52), h("div", null, h("strong", null, name), h("p.quiet", null, `${serviceName(this.#booking.service)} · ${this.#booking.number}`), this.#fresh));
-    this.#map.door(address?.lat !== undefined && address.lon !== undefined ? { lat: address.lat, lon: address.lon } : null);
+    fill(
+      this.#who,
+      face(name, who?.photo_url, 52),
+      h(
+        "div",
+        null,
+        h("strong", null, name),
+        h("p.quiet", null, `${serviceName(this.#booking.service)} · ${this.#booking.number}`),
+        this.#fresh,
+      ),
+    );
+    this.#map.door(
+      address?.lat !== undefined && address.lon !== undefined ? { lat: address.lat, lon: address.lon } : null,
+    );
     if (state !== "en_route") this.#map.clear();
-    fill(this.#actions, ...visitActions(this.#options.api, this.#booking, { rated: this.#rated, onRated: () => this.#afterRating(), changed: (booking) => this.take(booking) }));
+    fill(
+      this.#actions,
+      ...visitActions(this.#options.api, this.#booking, {
+        rated: this.#rated,
+        onRated: () => this.#afterRating(),
+        changed: (booking) => this.take(booking),
+      }),
+    );
     void this.#loadEvents();
   }
 
@@ -146,7 +169,9 @@ export class VisitView {
 
   async #loadEvents(): Promise<void> {
     try {
-      const { items } = await this.#options.api.get<{ items: BookingEvent[] }>(`/bookings/${this.bookingId}/events?limit=100`);
+      const { items } = await this.#options.api.get<{ items: BookingEvent[] }>(
+        `/bookings/${this.bookingId}/events?limit=100`,
+      );
       if (items.some((event) => event.type === "booking.rated") && !this.#rated) this.#afterRating();
       fill(this.#events, h("h2", null, "What happened"), timeline(items));
     } catch (error) {
@@ -156,7 +181,7 @@ export class VisitView {
 
   #say(): void {
     const { state } = this.#booking;
-    const [headline, sub] = this.#words();
+    const [headline, sub] = visitWords(this.#booking, this.#arrivalState);
     setText(this.#headline, headline);
     setText(this.#sub, sub);
     this.#steps.at(STEP_OF[state] ?? state);
@@ -166,47 +191,17 @@ export class VisitView {
     this.#fresh.hidden = !moving;
     setAttr(this.#fresh, "data-freshness", moving ? freshness : null);
     const seen = this.#seenAt === null ? "" : ago(Date.now() - this.#seenAt);
-    setText(this.#fresh, freshness === "live" ? `Live · seen ${seen}` : freshness ? `Last seen ${seen}` : "Finding the position");
-  }
-
-  #words(): [headline: string, sub: string] {
-    const booking = this.#booking;
-    const first = booking.technician?.display_name.split(" ")[0] ?? "Your technician";
-    switch (booking.state) {
-      case "requested": {
-        const left = booking.deadline_at ? countdown(Date.parse(booking.deadline_at) - Date.now()) : "";
-        return [`Asking ${booking.technician ? first : "around"}`, left ? `An answer comes within ${left}` : "Waiting for an answer"];
-      }
-      case "accepted":
-        return [`${first} is coming`, `${dayAndTime(booking.starts_at)}. You can follow the way here from the moment they set off.`];
-      case "en_route":
-        return this.#onTheWay(first);
-      case "arrived":
-        return ["At the door", `${first} is there. The position is no longer shared.`];
-      case "in_service":
-        return ["At work", booking.expected_end_at ? `Until about ${time(booking.expected_end_at)}` : `${first} has begun.`];
-      case "completed":
-        return ["Done", booking.price ? `${money(booking.price.total)} · payment ${sentence(booking.payment?.status ?? "").toLowerCase()}` : ""];
-      default:
-        return [STATE[booking.state], ENDED[booking.state] ?? ""];
-    }
-  }
-
-  #onTheWay(first: string): [string, string] {
-    const { eta, position, phase } = this.#arrivalState;
-    const range = etaRange(eta);
-    const at = etaClock(eta);
-    const parts = [at ? `${first} arrives ${at}` : `${first} is on the way`];
-    if (position?.remaining_m) parts.push(`${distance(position.remaining_m)} away`);
-    return [range ?? (phase === "near" ? "Almost there" : "On the way"), parts.join(" · ")];
+    setText(
+      this.#fresh,
+      freshness === "live" ? `Live · seen ${seen}` : freshness ? `Last seen ${seen}` : "Finding the position",
+    );
   }
 }
 
-const STEP_OF: Record<string, string> = { in_service: "arrived", cancelled: "completed", declined: "completed", expired: "completed", no_show: "completed" };
-
-const ENDED: Record<string, string> = {
-  declined: "They cannot come. Nothing was charged; others can.",
-  expired: "There was no answer in time. Nothing was charged; others can come.",
-  cancelled: "This visit was cancelled.",
-  no_show: "Nobody opened the door.",
+const STEP_OF: Record<string, string> = {
+  in_service: "arrived",
+  cancelled: "completed",
+  declined: "completed",
+  expired: "completed",
+  no_show: "completed",
 };

@@ -17,7 +17,8 @@ const TIPS = [0, 500, 1000, 2000];
 
 export function visitActions(api: Api, booking: Booking, hooks: Hooks): HTMLElement[] {
   const { state } = booking;
-  if (state === "completed") return hooks.rated ? [again("Thank you. Book again")] : [rating(api, booking, hooks), again("Book again")];
+  if (state === "completed")
+    return hooks.rated ? [again("Thank you. Book again")] : [rating(api, booking, hooks), again("Book again")];
   if (["declined", "expired", "cancelled", "no_show"].includes(state)) return [again("Find somebody else")];
   const buttons = [share(api, booking)];
   if (["requested", "accepted", "en_route"].includes(state)) buttons.push(cancel(api, booking, hooks));
@@ -30,10 +31,16 @@ function again(words: string): HTMLElement {
 
 function share(api: Api, booking: Booking): HTMLElement {
   const button = h("button.button", { type: "button", "data-testid": "share" }, icon("share", 18), "Share the arrival");
-  button.addEventListener("click", () => void runBusy(button, async () => {
-    const { url } = await api.post<ShareLink>(`/bookings/${booking.booking_id}/share`, { recipient_label: "a guest" });
-    showLink(new URL(url, location.origin).href);
-  }));
+  button.addEventListener(
+    "click",
+    () =>
+      void runBusy(button, async () => {
+        const { url } = await api.post<ShareLink>(`/bookings/${booking.booking_id}/share`, {
+          recipient_label: "a guest",
+        });
+        showLink(new URL(url, location.origin).href);
+      }),
+  );
   return button;
 }
 
@@ -44,7 +51,16 @@ function showLink(url: string): void {
     await navigator.clipboard.writeText(url);
     toast("Copied. The link ends with the visit.");
   });
-  openSheet("Share the arrival", h("p.quiet", null, "Whoever has this link sees when your technician arrives, and nothing else. It ends with the visit; a new link replaces the old one."), field, copy);
+  openSheet(
+    "Share the arrival",
+    h(
+      "p.quiet",
+      null,
+      "Whoever has this link sees when your technician arrives, and nothing else. It ends with the visit; a new link replaces the old one.",
+    ),
+    field,
+    copy,
+  );
   field.select();
 }
 
@@ -52,16 +68,29 @@ function cancel(api: Api, booking: Booking, { changed }: Hooks): HTMLElement {
   const button = h("button.button.plain.danger", { type: "button", "data-testid": "cancel" }, "Cancel the visit");
   button.addEventListener("click", () => {
     const errors = h("div");
-    const reason = h("select.input", { id: "reason" }, ...["My plans changed", "It takes too long", "It is solved already", "Another reason"].map((words) => h("option", null, words)));
-    const sure = actionButton("danger wide", "Cancel this visit", async () => {
-      changed(await api.command<Booking>(`/bookings/${booking.booking_id}/cancel`, { reason: reason.value }));
-      sheet.close();
-    }, errors);
+    const reason = h(
+      "select.input",
+      { id: "reason" },
+      ...["My plans changed", "It takes too long", "It is solved already", "Another reason"].map((words) =>
+        h("option", null, words),
+      ),
+    );
+    const sure = actionButton(
+      "danger wide",
+      "Cancel this visit",
+      async () => {
+        changed(await api.command<Booking>(`/bookings/${booking.booking_id}/cancel`, { reason: reason.value }));
+        sheet.close();
+      },
+      errors,
+    );
     sure.dataset["testid"] = "cancel-sure";
     const sheet = openSheet(
       "Cancel this visit?",
       h("p.quiet", null, "Close to the visit, or once they are on the way, part of the price may be kept as a fee."),
-      h("div.field", null, h("label", { for: "reason" }, "Why?"), reason), errors, sure,
+      h("div.field", null, h("label", { for: "reason" }, "Why?"), reason),
+      errors,
+      sure,
     );
   });
   return button;
@@ -70,24 +99,52 @@ function cancel(api: Api, booking: Booking, { changed }: Hooks): HTMLElement {
 function rating(api: Api, booking: Booking, { onRated }: Hooks): HTMLElement {
   const errors = h("div");
   const stars = h("fieldset.rate-stars", null, h("legend.label", null, "How was it?"), ...[1, 2, 3, 4, 5].map(star));
-  const comment = h("textarea.input", { rows: 2, maxlength: 1000, placeholder: "A word for them (optional)", "aria-label": "Comment" });
+  const comment = h("textarea.input", {
+    rows: 2,
+    maxlength: 1000,
+    placeholder: "A word for them (optional)",
+    "aria-label": "Comment",
+  });
   const currency = booking.price?.total.currency ?? "USD";
-  const tips = h("fieldset.chips", null, h("legend.label", null, "A tip?"), ...TIPS.map((amount, index) => h("label.chip", null, h("input.unseen", { type: "radio", name: "tip", value: amount, checked: index === 0 }), amount ? money({ amount, currency }) : "No tip")));
-  const send = actionButton("primary wide", "Send", async () => {
-    const chosen = stars.querySelector<HTMLInputElement>("input:checked");
-    if (!chosen) return fill(errors, h("p.hint", { role: "alert" }, "Choose one to five stars."));
-    const tip = Number(tips.querySelector<HTMLInputElement>("input:checked")?.value ?? 0);
-    await api.command(`/bookings/${booking.booking_id}/rate`, {
-      stars: Number(chosen.value),
-      ...(comment.value.trim() ? { comment: comment.value.trim() } : {}),
-      ...(tip ? { tip: { amount: tip, currency } } : {}),
-    });
-    onRated();
-  }, errors);
+  const tips = h(
+    "fieldset.chips",
+    null,
+    h("legend.label", null, "A tip?"),
+    ...TIPS.map((amount, index) =>
+      h(
+        "label.chip",
+        null,
+        h("input.unseen", { type: "radio", name: "tip", value: amount, checked: index === 0 }),
+        amount ? money({ amount, currency }) : "No tip",
+      ),
+    ),
+  );
+  const send = actionButton(
+    "primary wide",
+    "Send",
+    async () => {
+      const chosen = stars.querySelector<HTMLInputElement>("input:checked");
+      if (!chosen) return fill(errors, h("p.hint", { role: "alert" }, "Choose one to five stars."));
+      const tip = Number(tips.querySelector<HTMLInputElement>("input:checked")?.value ?? 0);
+      await api.command(`/bookings/${booking.booking_id}/rate`, {
+        stars: Number(chosen.value),
+        ...(comment.value.trim() ? { comment: comment.value.trim() } : {}),
+        ...(tip ? { tip: { amount: tip, currency } } : {}),
+      });
+      onRated();
+    },
+    errors,
+  );
   send.dataset["testid"] = "rate";
   return h("div.rating.panel", { "data-testid": "rating" }, stars, tips, comment, errors, send);
 }
 
 function star(value: number): HTMLElement {
-  return h("label", null, h("input.unseen", { type: "radio", name: "stars", value, "data-testid": `star-${value}` }), icon("star", 28), h("span.unseen", null, `${value} of 5`));
+  return h(
+    "label",
+    null,
+    h("input.unseen", { type: "radio", name: "stars", value, "data-testid": `star-${value}` }),
+    icon("star", 28),
+    h("span.unseen", null, `${value} of 5`),
+  );
 }

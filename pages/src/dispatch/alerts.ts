@@ -14,7 +14,11 @@ export class AlertStrip {
   readonly element = h("section.alerts", { "aria-label": "Alerts", "data-testid": "alerts", hidden: true });
   #key = "";
 
-  constructor(readonly api: Api, readonly mayAcknowledge: boolean, readonly choose: (bookingId: string) => void) {}
+  constructor(
+    readonly api: Api,
+    readonly mayAcknowledge: boolean,
+    readonly choose: (bookingId: string) => void,
+  ) {}
 
   show(visits: Visits): void {
     const alerts = visits.alerts.filter((alert) => visits.byId.has(alert.booking_id));
@@ -34,8 +38,12 @@ export class AlertStrip {
     const booking = visits.byId.get(alert.booking_id)?.booking;
     const who = booking?.technician?.display_name ?? booking?.number ?? "";
     const open = h(
-      "button.alert", { type: "button", "data-testid": "alert" },
-      icon("alert", 18), h("strong", null, alertWords(alert.kind)), h("span.who", null, who), h("time.quiet", { datetime: alert.at }, ago(Date.now() - Date.parse(alert.at))),
+      "button.alert",
+      { type: "button", "data-testid": "alert" },
+      icon("alert", 18),
+      h("strong", null, alertWords(alert.kind)),
+      h("span.who", null, who),
+      h("time.quiet", { datetime: alert.at }, ago(Date.now() - Date.parse(alert.at))),
     );
     open.addEventListener("click", () => this.choose(alert.booking_id));
     const item = h("li", null, open);
@@ -44,11 +52,19 @@ export class AlertStrip {
   }
 
   #acknowledge(alert: Alert): HTMLElement {
-    const button = h("button.button.plain.small.icon", { type: "button", "aria-label": `Acknowledge: ${alertWords(alert.kind)}`, title: "Acknowledge" }, icon("check", 18));
-    button.addEventListener("click", () => void runBusy(button, async () => {
-      await this.api.post(`/alerts/${alert.alert_id}/acknowledge`);
-      button.closest("li")?.remove();
-    }));
+    const button = h(
+      "button.button.plain.small.icon",
+      { type: "button", "aria-label": `Acknowledge: ${alertWords(alert.kind)}`, title: "Acknowledge" },
+      icon("check", 18),
+    );
+    button.addEventListener(
+      "click",
+      () =>
+        void runBusy(button, async () => {
+          await this.api.post(`/alerts/${alert.alert_id}/acknowledge`);
+          button.closest("li")?.remove();
+        }),
+    );
     return button;
   }
 }

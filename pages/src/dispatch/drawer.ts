@@ -31,12 +31,22 @@ export class Drawer {
 
   constructor(options: Options) {
     this.#options = options;
-    const close = h("button.button.plain.small.icon", { type: "button", "aria-label": "Close details" }, icon("close", 18));
+    const close = h(
+      "button.button.plain.small.icon",
+      { type: "button", "aria-label": "Close details" },
+      icon("close", 18),
+    );
     close.addEventListener("click", () => options.close());
-    this.#follow = h("button.chip", { type: "button", "aria-pressed": "true", "data-testid": "follow" }, icon("locate", 16), "Follow");
+    this.#follow = h(
+      "button.chip",
+      { type: "button", "aria-pressed": "true", "data-testid": "follow" },
+      icon("locate", 16),
+      "Follow",
+    );
     this.#follow.addEventListener("click", () => options.follow(this.#follow.getAttribute("aria-pressed") !== "true"));
     this.element = h(
-      "aside.drawer.panel", { "aria-label": "Visit", "data-testid": "drawer", tabindex: "-1", hidden: true },
+      "aside.drawer.panel",
+      { "aria-label": "Visit", "data-testid": "drawer", tabindex: "-1", hidden: true },
       h("header.drawer-head", null, this.#state, h("span.spacer"), this.#follow, close),
       this.#body,
     );
@@ -101,14 +111,36 @@ export class Drawer {
     const town = [address?.city, address?.postcode].filter(Boolean).join(" ");
     fill(
       this.#body,
-      h("div.drawer-who", null, face(who, technician?.photo_url, 48), h("div", null, h("h2", null, who), h("p.quiet", null, `${serviceName(booking.service)} · ${booking.number}`))),
+      h(
+        "div.drawer-who",
+        null,
+        face(who, technician?.photo_url, 48),
+        h("div", null, h("h2", null, who), h("p.quiet", null, `${serviceName(booking.service)} · ${booking.number}`)),
+      ),
       h("div.drawer-now", null, this.#eta, this.#fresh),
       h(
-        "dl.facts", null,
+        "dl.facts",
+        null,
         fact("Where", h("span", null, street), town ? h("span.quiet", null, town) : null),
-        fact("For", h("span", null, customer?.display_name ?? "Hidden"), address?.notes ? h("span.quiet", null, address.notes) : null),
-        fact("When", h("span", null, `${dayAndTime(booking.starts_at)} – ${time(booking.ends_at)}`), booking.expected_end_at ? h("span.quiet", null, `expected to end ${time(booking.expected_end_at)}`) : null),
-        price ? fact("Price", h("span.number", null, money(price.total)), booking.payment ? h("span.quiet", null, `payment ${sentence(booking.payment.status).toLowerCase()}`) : null) : null,
+        fact(
+          "For",
+          h("span", null, customer?.display_name ?? "Hidden"),
+          address?.notes ? h("span.quiet", null, address.notes) : null,
+        ),
+        fact(
+          "When",
+          h("span", null, `${dayAndTime(booking.starts_at)} – ${time(booking.ends_at)}`),
+          booking.expected_end_at ? h("span.quiet", null, `expected to end ${time(booking.expected_end_at)}`) : null,
+        ),
+        price
+          ? fact(
+              "Price",
+              h("span.number", null, money(price.total)),
+              booking.payment
+                ? h("span.quiet", null, `payment ${sentence(booking.payment.status).toLowerCase()}`)
+                : null,
+            )
+          : null,
       ),
       h("h3", null, "What happened"),
       this.#events,

@@ -28,8 +28,15 @@ export class VisitList {
   #busy = false;
   #painting = false;
 
-  constructor(readonly choose: (id: string) => void, readonly point: (id: string | null) => void) {
-    this.element = h("div.visit-list", { role: "listbox", tabindex: "0", "aria-label": "Active visits", "data-testid": "visit-list" }, this.#canvas);
+  constructor(
+    readonly choose: (id: string) => void,
+    readonly point: (id: string | null) => void,
+  ) {
+    this.element = h(
+      "div.visit-list",
+      { role: "listbox", tabindex: "0", "aria-label": "Active visits", "data-testid": "visit-list" },
+      this.#canvas,
+    );
     this.element.addEventListener("scroll", () => this.#paintSoon(), { passive: true });
     this.element.addEventListener("pointerenter", () => (this.#busy = true));
     this.element.addEventListener("pointerleave", () => {
@@ -109,8 +116,11 @@ export class VisitList {
     const state = badge("waiting", "");
     const picture = h("span.picture");
     const element = h(
-      "div.visit", { role: "option", id: `visit-${id}`, "data-testid": "visit-row", "data-booking-id": id },
-      picture, h("span.what", null, name, about), h("span.when", null, eta, state),
+      "div.visit",
+      { role: "option", id: `visit-${id}`, "data-testid": "visit-row", "data-booking-id": id },
+      picture,
+      h("span.what", null, name, about),
+      h("span.when", null, eta, state),
     );
     element.addEventListener("click", () => this.choose(id));
     element.addEventListener("pointerenter", () => this.point(id));
@@ -141,7 +151,14 @@ export class VisitList {
   #key(event: KeyboardEvent): void {
     const index = this.#visits.findIndex((visit) => visit.id === (this.#active ?? this.#selected));
     const page = Math.max(1, Math.floor(this.element.clientHeight / ROW_PX) - 1);
-    const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+    const steps: Record<string, number> = {
+      ArrowDown: 1,
+      ArrowUp: -1,
+      PageDown: page,
+      PageUp: -page,
+      Home: -Infinity,
+      End: Infinity,
+    };
     const step = steps[event.key];
     if (step !== undefined) {
       event.preventDefault();
@@ -173,7 +190,8 @@ export class VisitList {
 /** "6 min" on the way; the time of the visit before; the planned end after. */
 export function etaWords(visit: Visit): string {
   const { booking, mover } = visit;
-  if (booking.state === "en_route" && mover?.etaAt) return minutes(Math.max(0, (mover.etaAt - performance.now()) / 1000));
+  if (booking.state === "en_route" && mover?.etaAt)
+    return minutes(Math.max(0, (mover.etaAt - performance.now()) / 1000));
   if (booking.state === "in_service" && booking.expected_end_at) return `→ ${time(booking.expected_end_at)}`;
   return ["requested", "accepted"].includes(booking.state) ? time(booking.starts_at) : "";
 }

@@ -13,10 +13,11 @@ import { Fleet } from "../live/fleet.ts";
 import { Link } from "../live/link.ts";
 import { PresenceWatch } from "../live/presence.ts";
 import { expose } from "../ui/expose.ts";
+import { time } from "../text/format.ts";
 import { learnServiceNames } from "../text/service_names.ts";
-import { byId, h } from "../ui/dom.ts";
+import { byId, h, setText } from "../ui/dom.ts";
 import { errorBox, ready } from "../ui/parts.ts";
-import { sessionEnded, signedIn } from "../ui/sign_in.ts";
+import { endSession, signedIn } from "../ui/sign_in.ts";
 import { AlertStrip } from "./alerts.ts";
 import { Drawer } from "./drawer.ts";
 import { MapPane } from "./map_pane.ts";
@@ -31,7 +32,11 @@ async function start(): Promise<void> {
   const [config] = await Promise.all([loadConfig(), learnServiceNames()]);
   const session = new Session("dispatch");
   await signedIn(root, {
-    session, config, role: "dispatcher", title: "Dispatch", text: "Every active visit of your areas, live.",
+    session,
+    config,
+    role: "dispatcher",
+    title: "Dispatch",
+    text: "Every active visit of your areas, live.",
   });
   run(root, config, session);
 }
@@ -39,8 +44,8 @@ async function start(): Promise<void> {
 function run(root: HTMLElement, config: Config, session: Session): void {
   const api = new Api(session);
   const link = new Link(session);
-  link.onRefused = sessionEnded;
-  session.onEnd = () => location.reload();
+  link.onRefused = (problem) => endSession(session, problem);
+  session.onEnd = link.onRefused;
   const visits = new Visits();
   let chosen: string | null = null;
 
@@ -55,19 +60,31 @@ function run(root: HTMLElement, config: Config, session: Session): void {
     document.body.classList.toggle("has-drawer", visit !== null);
     history.replaceState(null, "", visit ? `#${visit.id}` : location.pathname);
   };
-  const side = new SidePane({ session, link, choose, point: (id) => map.layer?.hover(id), filtered: (ids) => map.layer?.emphasise(ids) });
+  const side = new SidePane({
+    session,
+    link,
+    choose,
+    point: (id) => map.layer?.hover(id),
+    filtered: (ids) => map.layer?.emphasise(ids),
+  });
   const map: MapPane = new MapPane({
-    config, choose,
+    config,
+    choose,
     followChanged: (on) => drawer.following(on),
     hovered: (id) => side.pointAt(id),
   });
   const drawer: Drawer = new Drawer({
-    api, close: () => choose(null),
+    api,
+    close: () => choose(null),
     follow: (on) => map.follow(on && chosen ? (visits.byId.get(chosen) ?? null) : null),
   });
   const mayAcknowledge = config.paths.some((path) => path.endsWith("/acknowledge"));
   const alerts = new AlertStrip(api, mayAcknowledge, choose);
-  ready(root, h("main.dispatch", null, side.element, h("div.stage", null, map.element, alerts.element, drawer.element)));
+  const away = h("p.away", { role: "status", "data-testid": "away", hidden: true });
+  ready(
+    root,
+    h("main.dispatch", null, side.element, h("div.stage", null, map.element, away, alerts.element, drawer.element)),
+  );
   addEventListener("keydown", (event) => {
     if (event.key === "Escape" && chosen) choose(null);
     if (event.key === "/" && !(event.target instanceof HTMLInputElement)) {
@@ -100,7 +117,8 @@ function run(root: HTMLElement, config: Config, session: Session): void {
     refetch: async () => {
       try {
         visits.replace(await activeBookings(api, config));
-        if (config.paths.includes("/v1/alerts")) for (const alert of await api.list<Alert>("/alerts", 200)) visits.alert(alert);
+        if (config.paths.includes("/v1/alerts"))
+          for (const alert of await api.list<Alert>("/alerts", 200)) visits.alert(alert);
         side.loaded(null);
         if (!chosen && location.hash.length > 1) openFromAddress();
       } catch (error) {
@@ -137,16 +155,29 @@ function run(root: HTMLElement, config: Config, session: Session): void {
       map.gone(ids);
       redrawSoon();
     },
+    refused: (problem) => {
+      link.close();
+      endSession(session, problem);
+    },
   });
   const presence = new PresenceWatch(link, (counts) => side.presence(counts));
   link.onState((state) => {
     document.body.dataset["link"] = state;
-    if (state === "offline") map.layer?.freezeAll("delayed");
+    away.hidden = state !== "offline";
+    if (state !== "offline") return;
+    setText(away, `Reconnecting. This is how it was at ${time(Date.now())}.`);
+    map.layer?.freezeAll("delayed");
   });
   expose("dispatch", {
     markers: () => map.layer?.markers ?? new Map(),
     more: () => ({
-      gaps: fleet.gaps, link: link.state, visits: visits.byId.size, chosen, presence: presence.counts, feed: feed.cursor, etas_s: visits.etas(),
+      gaps: fleet.gaps,
+      link: link.state,
+      visits: visits.byId.size,
+      chosen,
+      presence: presence.counts,
+      feed: feed.cursor,
+      etas_s: visits.etas(),
     }),
   });
 }

@@ -41,7 +41,11 @@ export class MapPane {
     this.#door = this.map ? new Pin(this.map, this.element) : null;
     if (!this.map || !this.layer) return;
     this.#handle(this.map, this.layer);
-    const all = h("button.button.small.icon.fit-all", { type: "button", "aria-label": "Show everyone", title: "Show everyone" }, icon("layers", 18));
+    const all = h(
+      "button.button.small.icon.fit-all",
+      { type: "button", "aria-label": "Show everyone", title: "Show everyone" },
+      icon("layers", 18),
+    );
     all.addEventListener("click", () => {
       this.follow(null);
       this.fitAll();
@@ -61,8 +65,14 @@ export class MapPane {
   moved(movers: Mover[]): void {
     for (const mover of movers) {
       this.layer?.put({
-        id: mover.bookingId, lat: mover.lat, lon: mover.lon, headingDeg: mover.headingDeg, speedMps: mover.speedMps,
-        phase: mover.phase, freshness: mover.freshness, live: mover.freshness === "live",
+        id: mover.bookingId,
+        lat: mover.lat,
+        lon: mover.lon,
+        headingDeg: mover.headingDeg,
+        speedMps: mover.speedMps,
+        phase: mover.phase,
+        freshness: mover.freshness,
+        live: mover.freshness === "live",
       });
     }
   }
@@ -75,7 +85,11 @@ export class MapPane {
     const places = [...(this.layer?.markers.values() ?? [])].map((marker) => marker.motion.place);
     const bounds = boundsOf(places);
     if (bounds && this.map) {
-      this.map.fitBounds(bounds, { padding: this.map.getContainer().clientWidth < 600 ? 36 : 72, maxZoom: 15, duration: atOnce || reducedMotion.matches ? 0 : 600 });
+      this.map.fitBounds(bounds, {
+        padding: this.map.getContainer().clientWidth < 600 ? 36 : 72,
+        maxZoom: 15,
+        duration: atOnce || reducedMotion.matches ? 0 : 600,
+      });
     }
   }
 
@@ -84,7 +98,8 @@ export class MapPane {
     this.#tagged = visit;
     this.layer?.select(visit?.id ?? null);
     const address = visit?.booking.address;
-    if (address?.lat !== undefined && address.lon !== undefined) this.#door?.show({ lat: address.lat, lon: address.lon });
+    if (address?.lat !== undefined && address.lon !== undefined)
+      this.#door?.show({ lat: address.lat, lon: address.lon });
     else this.#door?.hide();
     this.#placeTag();
   }
@@ -96,7 +111,9 @@ export class MapPane {
     if (!visit || !this.map) return;
     const marker = this.layer?.markers.get(visit.id);
     const address = visit.booking.address;
-    const place = marker?.motion.place ?? (address?.lat !== undefined && address.lon !== undefined ? { lat: address.lat, lon: address.lon } : null);
+    const place =
+      marker?.motion.place ??
+      (address?.lat !== undefined && address.lon !== undefined ? { lat: address.lat, lon: address.lon } : null);
     if (place) glideTo(this.map, place, Math.max(FOLLOW_ZOOM, this.map.getZoom()));
   }
 
@@ -121,7 +138,9 @@ export class MapPane {
     const place = layer.markers.get(this.#followed.id)?.motion.place;
     if (!at || !place) return;
     const { clientWidth, clientHeight } = map.getContainer();
-    const far = Math.abs(at.x - clientWidth / 2) > (clientWidth * CALM_SHARE) / 2 || Math.abs(at.y - clientHeight / 2) > (clientHeight * CALM_SHARE) / 2;
+    const far =
+      Math.abs(at.x - clientWidth / 2) > (clientWidth * CALM_SHARE) / 2 ||
+      Math.abs(at.y - clientHeight / 2) > (clientHeight * CALM_SHARE) / 2;
     if (far) glideTo(map, place);
   }
 
@@ -132,6 +151,9 @@ export class MapPane {
     if (!visit || !at) return;
     const left = visit.mover?.etaAt ? ` · ${minutes(Math.max(0, (visit.mover.etaAt - performance.now()) / 1000))}` : "";
     setText(this.#tag, `${visit.booking.technician?.display_name ?? ""}${left}`);
-    this.#tag.style.setProperty("transform", `translate(${Math.round(at.x)}px, ${Math.round(at.y)}px) translate(-50%, -240%)`);
+    this.#tag.style.setProperty(
+      "transform",
+      `translate(${Math.round(at.x)}px, ${Math.round(at.y)}px) translate(-50%, -240%)`,
+    );
   }
 }

@@ -34,19 +34,34 @@ export class SidePane {
     this.#options = options;
     this.list = new VisitList(options.choose, options.point);
     this.#search = h("input.input", {
-      type: "search", placeholder: "Name, street, number", "aria-label": "Search visits", "data-testid": "search", spellcheck: "false",
+      type: "search",
+      placeholder: "Name, street, number",
+      "aria-label": "Search visits",
+      "data-testid": "search",
+      spellcheck: "false",
     });
     this.#search.addEventListener("input", () => this.element.dispatchEvent(new Event("refilter")));
-    const handle = h("button.sheet-handle", { type: "button", "aria-expanded": "false", "aria-label": "Show the whole list" });
+    const handle = h("button.sheet-handle", {
+      type: "button",
+      "aria-expanded": "false",
+      "aria-label": "Show the whole list",
+    });
     handle.addEventListener("click", () => {
       const open = document.body.classList.toggle("list-open");
       setAttr(handle, "aria-expanded", String(open));
     });
     this.element = h(
-      "section.side", { "aria-label": "Visits" },
+      "section.side",
+      { "aria-label": "Visits" },
       handle,
       h("header.side-head", null, brand("Dispatch"), linkState(options.link), this.#account()),
-      h("div.side-tools", null, h("div.search", null, icon("search", 18), this.#search), this.#filterBar(), this.#presence),
+      h(
+        "div.side-tools",
+        null,
+        h("div.search", null, icon("search", 18), this.#search),
+        this.#filterBar(),
+        this.#presence,
+      ),
       this.#notice,
       this.list.element,
     );
@@ -75,7 +90,11 @@ export class SidePane {
   }
 
   presence(counts: PresenceCounts): void {
-    const parts = [`${count(counts.available)} available`, `${count(counts.busy)} busy`, `${count(counts.offline)} offline`];
+    const parts = [
+      `${count(counts.available)} available`,
+      `${count(counts.busy)} busy`,
+      `${count(counts.offline)} offline`,
+    ];
     setText(this.#presence, parts.join(" · "));
   }
 
@@ -86,7 +105,12 @@ export class SidePane {
 
   #tellMap(shown: Visit[], query: string): void {
     const narrowed = query !== "" || this.#filter !== "all";
-    const key = narrowed ? shown.map((visit) => visit.id).sort().join() : "";
+    const key = narrowed
+      ? shown
+          .map((visit) => visit.id)
+          .sort()
+          .join()
+      : "";
     if (key === this.#emphasised && !narrowed) return;
     this.#emphasised = key;
     this.#options.filtered(narrowed ? new Set(shown.map((visit) => visit.id)) : null);
@@ -97,7 +121,12 @@ export class SidePane {
     for (const filter of Object.keys(FILTERS) as Filter[]) {
       const number = h("span.number.quiet", null, "0");
       const pressed = String(filter === this.#filter);
-      const button = h("button.chip", { type: "button", "aria-pressed": pressed, "data-testid": `filter-${filter}` }, FILTERS[filter].words, number);
+      const button = h(
+        "button.chip",
+        { type: "button", "aria-pressed": pressed, "data-testid": `filter-${filter}` },
+        FILTERS[filter].words,
+        number,
+      );
       button.addEventListener("click", () => {
         this.#filter = filter;
         for (const [other, chip] of this.#chips) setAttr(chip.button, "aria-pressed", String(other === filter));
@@ -111,19 +140,36 @@ export class SidePane {
 
   #account(): HTMLElement {
     const { session } = this.#options;
-    const button = h("button.button.plain.small.icon", { type: "button", "aria-label": `Sign out ${session.email ?? ""}`, title: `Sign out ${session.email ?? ""}` }, icon("out", 18));
+    const button = h(
+      "button.button.plain.small.icon",
+      { type: "button", "aria-label": `Sign out ${session.email ?? ""}`, title: `Sign out ${session.email ?? ""}` },
+      icon("out", 18),
+    );
     button.addEventListener("click", () => void session.signOut().then(() => location.reload()));
     return button;
   }
 
   #skeleton(): void {
-    const row = (): HTMLElement => h("div.visit-ghost", { "aria-hidden": "true" }, h("span.skeleton.face"), h("span.skeleton"));
+    const row = (): HTMLElement =>
+      h("div.visit-ghost", { "aria-hidden": "true" }, h("span.skeleton.face"), h("span.skeleton"));
     fill(this.#notice, h("p.unseen", { role: "status" }, "Loading the visits"), ...Array.from({ length: 6 }, row));
   }
 
   #nothing(others: boolean): HTMLElement {
     return others
-      ? h("div.empty", { "data-testid": "empty" }, icon("search", 24), h("h3", null, "Nothing matches"), h("p", null, "Try another word, or show all visits."))
-      : h("div.empty", { "data-testid": "empty" }, icon("map", 24), h("h3", null, "All quiet"), h("p", null, "No active visits. The next request appears here by itself."));
+      ? h(
+          "div.empty",
+          { "data-testid": "empty" },
+          icon("search", 24),
+          h("h3", null, "Nothing matches"),
+          h("p", null, "Try another word, or show all visits."),
+        )
+      : h(
+          "div.empty",
+          { "data-testid": "empty" },
+          icon("map", 24),
+          h("h3", null, "All quiet"),
+          h("p", null, "No active visits. The next request appears here by itself."),
+        );
   }
 }

@@ -100,7 +100,13 @@ export function inTrouble(visit: Visit): boolean {
 
 /** Who is on the way comes first, soonest arrival first; then who needs an answer; then who works; then the rest. */
 export function inOrder(visits: Visit[]): Visit[] {
-  const rank: Partial<Record<BookingState, number>> = { en_route: 0, requested: 1, arrived: 2, in_service: 3, accepted: 4 };
+  const rank: Partial<Record<BookingState, number>> = {
+    en_route: 0,
+    requested: 1,
+    arrived: 2,
+    in_service: 3,
+    accepted: 4,
+  };
   const key = (visit: Visit): number => {
     if (visit.alerts.length) return -1;
     return rank[visit.booking.state] ?? 9;
@@ -134,7 +140,16 @@ export function matches(visit: Visit, query: string): boolean {
   if (!query) return true;
   const { booking } = visit;
   const text = [
-    booking.number, booking.technician?.display_name, booking.customer?.display_name, placeOf(booking), serviceName(booking.service),
-  ].join(" ").toLowerCase();
-  return query.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+    booking.number,
+    booking.technician?.display_name,
+    booking.customer?.display_name,
+    placeOf(booking),
+    serviceName(booking.service),
+  ]
+    .join(" ")
+    .toLowerCase();
+  return query
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
 }

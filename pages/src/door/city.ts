@@ -19,7 +19,11 @@ export async function showCity(holder: HTMLElement, config: Config, dispatcher: 
   session.onEnd = () => link.close();
   const frame = h("div.city-map", null, h("div.map"));
   const numbers = { way: number("on the way"), near: number("almost there"), free: number("free now") };
-  holder.append(frame, h("div.city-numbers", null, numbers.way.element, numbers.near.element, numbers.free.element), linkState(link));
+  holder.append(
+    frame,
+    h("div.city-numbers", null, numbers.way.element, numbers.near.element, numbers.free.element),
+    linkState(link),
+  );
   const map = createMap(frame.firstElementChild as HTMLElement, { config, label: "The city now", still: true });
   const layer = map ? new MarkerLayer(map) : null;
   const movers = new Map<string, Mover>();
@@ -54,7 +58,10 @@ export async function showCity(holder: HTMLElement, config: Config, dispatcher: 
   link.onState((state) => {
     if (state === "offline") layer?.freezeAll("delayed");
   });
-  expose("door", { markers: () => layer?.markers ?? new Map(), more: () => ({ link: link.state, movers: movers.size }) });
+  expose("door", {
+    markers: () => layer?.markers ?? new Map(),
+    more: () => ({ link: link.state, movers: movers.size }),
+  });
 }
 
 function number(words: string): { element: HTMLElement; set(value: number): void } {

@@ -23,13 +23,57 @@ interface Room {
 }
 
 const ROOMS: Room[] = [
-  { path: "/dispatch", title: "Dispatch", text: "Every active visit on one live map, with who is late and who is lost.", icon: "map", role: "dispatcher" },
-  { path: "/book", title: "Book a visit", text: "Find who may come, see why and on what licence, then watch them arrive.", icon: "pin", role: "customer" },
-  { path: "/technician", title: "Technician", text: "Today's visits for one thumb: accept, set off, arrive, finish.", icon: "wrench", role: "technician" },
-  { path: "/founder", title: "Founder", text: "The business on one page: funnel, answers, payouts, trust.", icon: "star", role: "founder", optional: true },
-  { path: "/support", title: "Support", text: "One story of one visit, from the first request to the last cent.", icon: "people", role: "support", optional: true },
-  { path: "/system", title: "System", text: "How the machine feels: queues, delays, stores.", icon: "signal", optional: true },
-  { path: "/docs", title: "API", text: "Every operation and every shape, generated from what validates them.", icon: "book", optional: true },
+  {
+    path: "/dispatch",
+    title: "Dispatch",
+    text: "Every active visit on one live map, with who is late and who is lost.",
+    icon: "map",
+    role: "dispatcher",
+  },
+  {
+    path: "/book",
+    title: "Book a visit",
+    text: "Find who may come, see why and on what licence, then watch them arrive.",
+    icon: "pin",
+    role: "customer",
+  },
+  {
+    path: "/technician",
+    title: "Technician",
+    text: "Today's visits for one thumb: accept, set off, arrive, finish.",
+    icon: "wrench",
+    role: "technician",
+  },
+  {
+    path: "/founder",
+    title: "Founder",
+    text: "The business on one page: funnel, answers, payouts, trust.",
+    icon: "star",
+    role: "founder",
+    optional: true,
+  },
+  {
+    path: "/support",
+    title: "Support",
+    text: "One story of one visit, from the first request to the last cent.",
+    icon: "people",
+    role: "support",
+    optional: true,
+  },
+  {
+    path: "/system",
+    title: "System",
+    text: "How the machine feels: queues, delays, stores.",
+    icon: "signal",
+    optional: true,
+  },
+  {
+    path: "/docs",
+    title: "API",
+    text: "Every operation and every shape, generated from what validates them.",
+    icon: "book",
+    optional: true,
+  },
 ];
 
 async function start(): Promise<void> {
@@ -38,14 +82,21 @@ async function start(): Promise<void> {
   ready(
     byId("app"),
     h(
-      "main.door", null,
+      "main.door",
+      null,
       h(
-        "header.door-head", null,
+        "header.door-head",
+        null,
         h(
-          "div.door-words", null,
+          "div.door-words",
+          null,
           mark(48),
           h("h1", null, "Somebody good is on the way."),
-          h("p", null, "Doorstep is a marketplace for home services: it finds who may come, by licence, place and time, and shows the visit live from the request to the doorstep."),
+          h(
+            "p",
+            null,
+            "Doorstep is a marketplace for home services: it finds who may come, by licence, place and time, and shows the visit live from the request to the doorstep.",
+          ),
         ),
         config.demo ? live : null,
       ),
@@ -68,7 +119,8 @@ function roomsOf({ paths }: Config): Room[] {
 function roomCard({ path, title, text, icon: name, role }: Room, config: Config): HTMLElement {
   const account = config.accounts?.find((candidate) => candidate.role === role);
   return h(
-    "a.room.panel", { href: account ? `${path}#demo` : path, "data-testid": `room-${path.slice(1)}` },
+    "a.room.panel",
+    { href: account ? `${path}#demo` : path, "data-testid": `room-${path.slice(1)}` },
     h("span.room-icon", null, icon(name, 22)),
     h("strong", null, title),
     h("span.quiet", null, text),
@@ -79,10 +131,15 @@ function roomCard({ path, title, text, icon: name, role }: Room, config: Config)
 function accounts(list: DemoAccount[]): HTMLElement {
   const password = list[0]?.password ?? "";
   return h(
-    "section.accounts", { "aria-label": "Demo accounts" },
+    "section.accounts",
+    { "aria-label": "Demo accounts" },
     h("h2", null, "Demo accounts"),
     h("p.quiet", null, "All with the password ", h("code", null, password), ". The simulated city leaves them to you."),
-    h("ul", null, ...list.map(({ role, email }) => h("li", null, h("span", null, sentence(role)), h("code", null, email)))),
+    h(
+      "ul",
+      null,
+      ...list.map(({ role, email }) => h("li", null, h("span", null, sentence(role)), h("code", null, email))),
+    ),
   );
 }
 

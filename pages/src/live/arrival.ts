@@ -24,6 +24,11 @@ export class Arrival {
   readonly #socket: Socket;
   readonly #handlers: Handlers;
   readonly #bookingId: string | null;
+  readonly #onPosition = (position: Position): void => this.#take(position);
+  readonly #onEnded = (end: { booking_id: string; reason: string }): void => {
+    if (!this.#bookingId || end.booking_id === this.#bookingId) this.#handlers.ended(end.reason);
+  };
+  #stopped = false;
   #session: string | null = null;
   #n = -1;
 
@@ -32,10 +37,8 @@ export class Arrival {
     this.#handlers = handlers;
     this.#bookingId = bookingId;
     this.#socket = link.open("/gps", () => void this.#watch());
-    this.#socket.on("position", (position: Position) => this.#take(position));
-    this.#socket.on("ended", ({ booking_id, reason }: { booking_id: string; reason: string }) => {
-      if (!this.#bookingId || booking_id === this.#bookingId) handlers.ended(reason);
-    });
+    this.#socket.on("position", this.#onPosition);
+    this.#socket.on("ended", this.#onEnded);
   }
 
   /** Asks again, as after a new leg began. */
@@ -44,15 +47,22 @@ export class Arrival {
   }
 
   stop(): void {
+    this.#stopped = true;
     if (this.#socket.connected && this.#bookingId) {
       this.#socket.emit("unwatch", { booking_id: this.#bookingId }, () => undefined);
     }
-    this.#socket.off("position").off("ended");
+    this.#socket.off("position", this.#onPosition);
+    this.#socket.off("ended", this.#onEnded);
   }
 
   async #watch(): Promise<void> {
+    if (this.#stopped) return;
     try {
-      const reply = await ask<WatchReply>(this.#socket, "watch", this.#bookingId ? { booking_id: this.#bookingId } : {});
+      const reply = await ask<WatchReply>(
+        this.#socket,
+        "watch",
+        this.#bookingId ? { booking_id: this.#bookingId } : {},
+      );
       this.#handlers.phase(reply.phase, reply.freshness);
       if (reply.position) this.#take(reply.position);
     } catch (error) {

@@ -10,7 +10,13 @@ export interface ArrivalState {
   destination: Place | null;
 }
 
-export const nothingKnown: ArrivalState = { phase: "waiting", freshness: null, position: null, eta: null, destination: null };
+export const nothingKnown: ArrivalState = {
+  phase: "waiting",
+  freshness: null,
+  position: null,
+  eta: null,
+  destination: null,
+};
 
 /** "12–16 min", never more exact than what is known; null without an ETA. */
 export function etaRange(eta: Eta | null, now = Date.now()): string | null {

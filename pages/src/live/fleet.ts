@@ -3,6 +3,7 @@
  * gone. A gap in `n` means that a frame was lost; the whole picture is then asked for again.
  */
 import type { Socket } from "socket.io-client";
+import { Problem } from "../api/problem.ts";
 import type { Freshness, Phase } from "../api/types.ts";
 import { ask, type Link } from "./link.ts";
 
@@ -42,6 +43,8 @@ interface Handlers {
   all(movers: Mover[]): void;
   moved(movers: Mover[]): void;
   gone(bookingIds: string[]): void;
+  /** This account may not watch the map. */
+  refused?(problem: Problem): void;
 }
 
 /** A tab out of sight for this long stops the stream, and asks anew when it is looked at again. */
@@ -83,8 +86,10 @@ export class Fleet {
       this.#read = reader(snapshot.columns);
       this.#n = snapshot.n;
       this.#handlers.all(snapshot.rows.map(this.#read));
-    } catch {
-      if (this.#socket.connected) setTimeout(() => void this.#watch(), RETRY_MS);
+    } catch (error) {
+      const problem = Problem.of(error);
+      if (problem.code === "forbidden") this.#handlers.refused?.(problem);
+      else if (this.#socket.connected) setTimeout(() => void this.#watch(), RETRY_MS);
     } finally {
       this.#asking = false;
     }
@@ -112,7 +117,16 @@ export class Fleet {
 function reader(columns: string[]): (row: Row) => Mover {
   const index = (name: string): number => columns.indexOf(name);
   const [booking, technician, lat, lon, heading, speed, age, eta, phase, fresh] = [
-    "booking_id", "technician_id", "lat", "lon", "hdg_deg", "spd_mps", "age_s", "eta_s", "phase", "freshness",
+    "booking_id",
+    "technician_id",
+    "lat",
+    "lon",
+    "hdg_deg",
+    "spd_mps",
+    "age_s",
+    "eta_s",
+    "phase",
+    "freshness",
   ].map(index) as [number, number, number, number, number, number, number, number, number, number];
   return (row) => ({
     etaAt: typeof row[eta] === "number" ? performance.now() + row[eta] * 1000 : null,

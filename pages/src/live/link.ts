@@ -52,7 +52,8 @@ export class Link {
     const opened = this.#sockets.get(namespace);
     if (opened) {
       opened.on("connect", () => joined(opened));
-      if (opened.connected) joined(opened);
+      // Not before `open` has returned: its caller still waits for the socket.
+      if (opened.connected) queueMicrotask(() => joined(opened));
       return opened;
     }
     const socket = io(namespace, {
@@ -84,7 +85,10 @@ export class Link {
       const mayHeal = ["token_expired", "unauthenticated"].includes(code) && !("share" in this.who) && !renewedOnce;
       if (mayHeal) {
         renewedOnce = true;
-        void this.#renewedToken().then(() => socket.connect(), (e: unknown) => this.#refuse(Problem.of(e)));
+        void this.#renewedToken().then(
+          () => socket.connect(),
+          (e: unknown) => this.#refuse(Problem.of(e)),
+        );
       } else if (["not_ready", "rate_limited"].includes(code)) {
         setTimeout(() => socket.connect(), 2_000 + Math.random() * 2_000);
       } else {
@@ -127,7 +131,8 @@ export class Link {
     this.#renewTimer = setTimeout(() => {
       void this.#renewedToken()
         .then((token) => {
-          for (const socket of this.#sockets.values()) if (socket.connected) socket.emit("renew", { token }, () => undefined);
+          for (const socket of this.#sockets.values())
+            if (socket.connected) socket.emit("renew", { token }, () => undefined);
         })
         .catch((error: unknown) => {
           if (Problem.of(error).status === 401) this.#refuse(Problem.of(error));

@@ -12,7 +12,10 @@ interface WatchReply {
 export class PresenceWatch {
   readonly #states = new Map<string, PresenceState>();
 
-  constructor(link: Link, readonly changed: (counts: PresenceCounts) => void) {
+  constructor(
+    link: Link,
+    readonly changed: (counts: PresenceCounts) => void,
+  ) {
     const socket = link.open("/presence", (connected) => void this.#watch(connected));
     socket.on("changed", ({ technician_id, state }: { technician_id: string; state: PresenceState }) => {
       this.#states.set(technician_id, state);

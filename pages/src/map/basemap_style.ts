@@ -3,14 +3,13 @@
  * without `glyphs` the engine draws labels from the fonts of this machine. With a raster tile server the same map shows
  * its tiles instead.
  */
-import type { ExpressionSpecification, FilterSpecification, LayerSpecification, StyleSpecification } from "maplibre-gl";
+import type { ExpressionSpecification, LayerSpecification, StyleSpecification } from "maplibre-gl";
 import type { Config } from "../api/config.ts";
+import { labels } from "./basemap_labels.ts";
+import { byZoom, ofClasses, type Width } from "./basemap_terms.ts";
 import type { Palette } from "./palette.ts";
 
-const FONTS = ["Inter", "Segoe UI", "Helvetica Neue", "Roboto", "Noto Sans", "sans-serif"];
 const ATTRIBUTION = "© OpenStreetMap contributors";
-
-type Width = [zoom: number, px: number][];
 
 interface Road {
   id: string;
@@ -24,24 +23,64 @@ interface Road {
 /** Lightest first: heavier roads are drawn over them. */
 const ROADS: Road[] = [
   {
-    id: "path", classes: ["service", "path"], minzoom: 15,
-    width: [[15, 0.8], [18, 6]], colour: "street", casing: "streetCase",
+    id: "path",
+    classes: ["service", "path"],
+    minzoom: 15,
+    width: [
+      [15, 0.8],
+      [18, 6],
+    ],
+    colour: "street",
+    casing: "streetCase",
   },
   {
-    id: "street", classes: ["residential", "unclassified"], minzoom: 12,
-    width: [[12, 0.5], [13, 1.4], [16, 7], [19, 26]], colour: "street", casing: "streetCase",
+    id: "street",
+    classes: ["residential", "unclassified"],
+    minzoom: 12,
+    width: [
+      [12, 0.5],
+      [13, 1.4],
+      [16, 7],
+      [19, 26],
+    ],
+    colour: "street",
+    casing: "streetCase",
   },
   {
-    id: "tertiary", classes: ["tertiary", "tertiary_link"],
-    width: [[10, 0.6], [13, 2.4], [16, 9], [19, 32]], colour: "street", casing: "mainCase",
+    id: "tertiary",
+    classes: ["tertiary", "tertiary_link"],
+    width: [
+      [10, 0.6],
+      [13, 2.4],
+      [16, 9],
+      [19, 32],
+    ],
+    colour: "street",
+    casing: "mainCase",
   },
   {
-    id: "main", classes: ["secondary", "primary", "trunk", "secondary_link", "primary_link", "trunk_link"],
-    width: [[9, 0.8], [13, 3.4], [16, 11], [19, 40]], colour: "main", casing: "mainCase",
+    id: "main",
+    classes: ["secondary", "primary", "trunk", "secondary_link", "primary_link", "trunk_link"],
+    width: [
+      [9, 0.8],
+      [13, 3.4],
+      [16, 11],
+      [19, 40],
+    ],
+    colour: "main",
+    casing: "mainCase",
   },
   {
-    id: "motorway", classes: ["motorway", "motorway_link"],
-    width: [[8, 0.8], [13, 4], [16, 12], [19, 42]], colour: "motorway", casing: "motorwayCase",
+    id: "motorway",
+    classes: ["motorway", "motorway_link"],
+    width: [
+      [8, 0.8],
+      [13, 4],
+      [16, 12],
+      [19, 42],
+    ],
+    colour: "motorway",
+    casing: "motorwayCase",
   },
 ];
 
@@ -63,8 +102,20 @@ export function styleFor(palette: Palette, { basemap_url, bounds, tiles_url }: C
 
 /** Where the basemap ends, the city fades into the ground instead of being cut. */
 function fadeEdge(style: StyleSpecification, palette: Palette, [w, s, e, n]: NonNullable<Config["bounds"]>): void {
-  const box = [[w, s], [e, s], [e, n], [w, n], [w, s]];
-  const far = [[w - 1, s - 1], [e + 1, s - 1], [e + 1, n + 1], [w - 1, n + 1], [w - 1, s - 1]];
+  const box = [
+    [w, s],
+    [e, s],
+    [e, n],
+    [w, n],
+    [w, s],
+  ];
+  const far = [
+    [w - 1, s - 1],
+    [e + 1, s - 1],
+    [e + 1, n + 1],
+    [w - 1, n + 1],
+    [w - 1, s - 1],
+  ];
   style.sources["edge"] = {
     type: "geojson",
     data: { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [far, box] } },
@@ -72,8 +123,20 @@ function fadeEdge(style: StyleSpecification, palette: Palette, [w, s, e, n]: Non
   style.layers.push(
     { id: "beyond", type: "fill", source: "edge", paint: { "fill-color": palette.land } },
     {
-      id: "edge", type: "line", source: "edge",
-      paint: { "line-color": palette.land, "line-width": byZoom([[10, 16], [14, 120]]), "line-blur": byZoom([[10, 14], [14, 110]]) },
+      id: "edge",
+      type: "line",
+      source: "edge",
+      paint: {
+        "line-color": palette.land,
+        "line-width": byZoom([
+          [10, 16],
+          [14, 120],
+        ]),
+        "line-blur": byZoom([
+          [10, 14],
+          [14, 110],
+        ]),
+      },
     },
   );
 }
@@ -94,7 +157,12 @@ function ground(palette: Palette): LayerSpecification[] {
   const polygon: ExpressionSpecification = ["==", ["geometry-type"], "Polygon"];
   const line: ExpressionSpecification = ["==", ["geometry-type"], "LineString"];
   const fill = (id: string, colour: string, minzoom = 0): LayerSpecification => ({
-    id, type: "fill", source: "city", minzoom, filter: ["all", layer(id), polygon], paint: { "fill-color": colour },
+    id,
+    type: "fill",
+    source: "city",
+    minzoom,
+    filter: ["all", layer(id), polygon],
+    paint: { "fill-color": colour },
   });
   return [
     fill("landuse", palette.landuse),
@@ -103,12 +171,26 @@ function ground(palette: Palette): LayerSpecification[] {
     fill("pier", palette.land),
     fill("building", palette.building, 15),
     {
-      id: "waterway", type: "line", source: "city", filter: ["all", layer("water"), line],
+      id: "waterway",
+      type: "line",
+      source: "city",
+      filter: ["all", layer("water"), line],
       layout: { "line-cap": "round", "line-join": "round" },
-      paint: { "line-color": palette.water, "line-width": byZoom([[10, 1], [14, 2.4], [18, 8]]) },
+      paint: {
+        "line-color": palette.water,
+        "line-width": byZoom([
+          [10, 1],
+          [14, 2.4],
+          [18, 8],
+        ]),
+      },
     },
     {
-      id: "rail", type: "line", source: "city", minzoom: 13, filter: ["all", layer("rail"), line],
+      id: "rail",
+      type: "line",
+      source: "city",
+      minzoom: 13,
+      filter: ["all", layer("rail"), line],
       paint: { "line-color": palette.rail, "line-width": 1, "line-dasharray": [4, 3] },
     },
   ];
@@ -117,7 +199,11 @@ function ground(palette: Palette): LayerSpecification[] {
 function roadCasing(road: Road, palette: Palette): LayerSpecification[] {
   return [
     {
-      id: `${road.id}-case`, type: "line", source: "city", filter: ofClasses(road.classes), minzoom: road.minzoom ?? 12,
+      id: `${road.id}-case`,
+      type: "line",
+      source: "city",
+      filter: ofClasses(road.classes),
+      minzoom: road.minzoom ?? 12,
       layout: { "line-cap": "round", "line-join": "round" },
       paint: { "line-color": palette[road.casing], "line-width": byZoom(road.width.map(([z, px]) => [z, px + 1.4])) },
     },
@@ -127,42 +213,13 @@ function roadCasing(road: Road, palette: Palette): LayerSpecification[] {
 function roadFill(road: Road, palette: Palette): LayerSpecification[] {
   return [
     {
-      id: `${road.id}-fill`, type: "line", source: "city", filter: ofClasses(road.classes), minzoom: road.minzoom ?? 0,
+      id: `${road.id}-fill`,
+      type: "line",
+      source: "city",
+      filter: ofClasses(road.classes),
+      minzoom: road.minzoom ?? 0,
       layout: { "line-cap": "round", "line-join": "round" },
       paint: { "line-color": palette[road.colour], "line-width": byZoom(road.width) },
     },
   ];
-}
-
-function labels(palette: Palette): LayerSpecification[] {
-  const road = (id: string, classes: string[], minzoom: number, size: number): LayerSpecification => ({
-    id, type: "symbol", source: "city", minzoom, filter: ["all", ofClasses(classes) as ExpressionSpecification, ["has", "name"]],
-    layout: {
-      "symbol-placement": "line", "symbol-spacing": 320, "text-field": ["get", "name"], "text-font": FONTS,
-      "text-size": size, "text-max-angle": 30, "text-padding": 8, "text-letter-spacing": 0.01,
-    },
-    paint: { "text-color": palette.label, "text-halo-color": palette.labelHalo, "text-halo-width": 1.4 },
-  });
-  const area = (id: string, layer: string, colour: string): LayerSpecification => ({
-    id, type: "symbol", source: "city", minzoom: 12,
-    filter: ["all", ["==", ["get", "layer"], layer], ["has", "name"]],
-    layout: { "text-field": ["get", "name"], "text-font": FONTS, "text-size": 11, "text-max-width": 8, "text-padding": 12 },
-    paint: { "text-color": colour, "text-halo-color": palette.labelHalo, "text-halo-width": 1.2 },
-  });
-  return [
-    road("street-name", ["residential", "unclassified", "living_street"], 15, 11),
-    road("tertiary-name", ["tertiary"], 14, 11),
-    road("main-name", ["secondary", "primary", "trunk"], 12.5, 11.5),
-    area("park-name", "park", palette.label),
-    area("water-name", "water", palette.waterLabel),
-    area("place-name", "place", palette.place),
-  ];
-}
-
-function ofClasses(classes: string[]): FilterSpecification {
-  return ["all", ["==", ["get", "layer"], "road"], ["in", ["get", "class"], ["literal", classes]]] as FilterSpecification;
-}
-
-function byZoom(stops: Width): ExpressionSpecification {
-  return ["interpolate", ["exponential", 1.5], ["zoom"], ...stops.flat()] as ExpressionSpecification;
 }

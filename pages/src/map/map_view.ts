@@ -2,7 +2,14 @@
  * The map of every page: flat, north up, the city's own streets, drawn in the reader's colour scheme. It has two states
  * beside the good one: no WebGL (the page goes on without a map and says so) and a basemap that did not load.
  */
-import { AttributionControl, Map as Engine, NavigationControl, setWorkerCount, setWorkerUrl, type LngLatBoundsLike } from "maplibre-gl";
+import {
+  AttributionControl,
+  Map as Engine,
+  NavigationControl,
+  setWorkerCount,
+  setWorkerUrl,
+  type LngLatBoundsLike,
+} from "maplibre-gl";
 import type { Config } from "../api/config.ts";
 import type { Place } from "../api/types.ts";
 import { h } from "../ui/dom.ts";
@@ -54,7 +61,9 @@ export function createMap(holder: HTMLElement, options: MapOptions): Engine | nu
     });
   } catch {
     holder.classList.add("map-missing");
-    holder.replaceChildren(h("p", { role: "status" }, "This browser cannot draw the map (WebGL is off). Everything else works."));
+    holder.replaceChildren(
+      h("p", { role: "status" }, "This browser cannot draw the map (WebGL is off). Everything else works."),
+    );
     return null;
   }
   fitWhenLaidOut(map, bounds);
@@ -80,13 +89,18 @@ function fitWhenLaidOut(map: Engine, bounds: LngLatBoundsLike): void {
 }
 
 /** The middle of what a basemap covers, for a picture that fills its frame. */
-function middleOf([w, s, e, n]: [number, number, number, number], share = 0.62): [number, number, number, number] {
+function middleOf([w, s, e, n]: [number, number, number, number], share = 0.78): [number, number, number, number] {
   const [dx, dy] = [((e - w) * (1 - share)) / 2, ((n - s) * (1 - share)) / 2];
   return [w + dx, s + dy, e - dx, n - dy];
 }
 
 /** Moves the camera as far as the reader's taste for motion allows. */
-export function glideTo(map: Engine, place: Place, zoom?: number, padding?: { top: number; bottom: number; left: number; right: number }): void {
+export function glideTo(
+  map: Engine,
+  place: Place,
+  zoom?: number,
+  padding?: { top: number; bottom: number; left: number; right: number },
+): void {
   map.easeTo({
     center: [place.lon, place.lat],
     ...(zoom === undefined ? {} : { zoom }),

@@ -27,8 +27,18 @@ export class DayList {
 
   #item(booking: Booking): HTMLElement {
     const button = h(
-      "button.day-item.panel", { type: "button" },
-      h("span", null, h("strong", null, serviceName(booking.service)), h("span.quiet", null, `${dayAndTime(booking.starts_at)} · ${booking.address?.line1 ?? booking.address?.area ?? ""}`)),
+      "button.day-item.panel",
+      { type: "button" },
+      h(
+        "span",
+        null,
+        h("strong", null, serviceName(booking.service)),
+        h(
+          "span.quiet",
+          null,
+          `${dayAndTime(booking.starts_at)} · ${booking.address?.line1 ?? booking.address?.area ?? ""}`,
+        ),
+      ),
       badge(toneOf(booking.state), booking.state === "requested" ? "New request" : STATE[booking.state]),
     );
     button.addEventListener("click", () => this.choose(booking));
@@ -38,8 +48,14 @@ export class DayList {
 
 function doneItem(booking: Booking): HTMLElement {
   return h(
-    "div.day-item.done", null,
-    h("span", null, h("strong", null, serviceName(booking.service)), h("span.quiet", null, dayAndTime(booking.starts_at))),
+    "div.day-item.done",
+    null,
+    h(
+      "span",
+      null,
+      h("strong", null, serviceName(booking.service)),
+      h("span.quiet", null, dayAndTime(booking.starts_at)),
+    ),
     booking.price ? h("span.number", null, money(booking.price.total)) : null,
   );
 }

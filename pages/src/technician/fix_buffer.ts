@@ -36,7 +36,11 @@ export class FixBuffer {
   static async open(sessionId: string): Promise<FixBuffer> {
     const database = await openDatabase().catch(() => null);
     const kept = database ? await readSession(database, sessionId).catch(() => []) : [];
-    return new FixBuffer(database, sessionId, kept.sort((a, b) => a.seq - b.seq));
+    return new FixBuffer(
+      database,
+      sessionId,
+      kept.sort((a, b) => a.seq - b.seq),
+    );
   }
 
   get waiting(): number {

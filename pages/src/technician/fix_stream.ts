@@ -71,7 +71,7 @@ export class FixStream {
     this.#sentSeq = 0;
     this.#watchPosition();
     this.#flushing = setInterval(() => void this.#beat(), FLUSH_MS);
-    this.#lock = await navigator.wakeLock?.request("screen").catch(() => null) ?? null;
+    this.#lock = (await navigator.wakeLock?.request("screen").catch(() => null)) ?? null;
   }
 
   /** Stops taking fixes; what is not durable yet is still sent once. */
@@ -99,21 +99,35 @@ export class FixStream {
   #watchPosition(): void {
     if (!("geolocation" in navigator)) return this.#set({ signal: "denied" });
     this.#set({ signal: "searching" });
-    this.#watch = navigator.geolocation.watchPosition((position) => this.#take(position), (error) => this.#failed(error), {
-      enableHighAccuracy: true, maximumAge: 0, timeout: 20_000,
-    });
+    this.#watch = navigator.geolocation.watchPosition(
+      (position) => this.#take(position),
+      (error) => this.#failed(error),
+      {
+        enableHighAccuracy: true,
+        maximumAge: 0,
+        timeout: 20_000,
+      },
+    );
   }
 
   #take({ coords, timestamp }: GeolocationPosition): void {
     if (!this.#buffer) return;
     const place = {
-      lat: coords.latitude, lon: coords.longitude, headingDeg: finite(coords.heading), speedMps: finite(coords.speed),
+      lat: coords.latitude,
+      lon: coords.longitude,
+      headingDeg: finite(coords.heading),
+      speedMps: finite(coords.speed),
     };
     this.#set({ signal: coords.accuracy > WEAK_M ? "weak" : "good", accuracyM: coords.accuracy, place });
     // A little early is fine: clocks of phones tick unevenly.
     if (timestamp - this.#lastAt < this.#intervalS * 800) return;
     this.#lastAt = timestamp;
-    const fix: Omit<Fix, "seq"> = { t: Math.round(timestamp), lat: place.lat, lon: place.lon, acc_m: Math.round(coords.accuracy * 10) / 10 };
+    const fix: Omit<Fix, "seq"> = {
+      t: Math.round(timestamp),
+      lat: place.lat,
+      lon: place.lon,
+      acc_m: Math.round(coords.accuracy * 10) / 10,
+    };
     if (place.speedMps !== null) fix.spd_mps = place.speedMps;
     if (place.headingDeg !== null) fix.hdg_deg = place.headingDeg % 360;
     this.#buffer.add(fix);
@@ -130,7 +144,11 @@ export class FixStream {
   async #beat(): Promise<void> {
     const silentS = (Date.now() - this.#lastAt) / 1000;
     if (this.#state.signal !== "denied" && silentS > Math.max(5, this.#intervalS * 2)) {
-      navigator.geolocation.getCurrentPosition((position) => this.#take(position), () => undefined, { enableHighAccuracy: true, timeout: 4_000 });
+      navigator.geolocation.getCurrentPosition(
+        (position) => this.#take(position),
+        () => undefined,
+        { enableHighAccuracy: true, timeout: 4_000 },
+      );
     }
     await this.#flush();
   }

@@ -7,7 +7,10 @@ import type { FixStream, Signal, StreamState } from "./fix_stream.ts";
 const WORDS: Record<Signal, [title: string, text: string]> = {
   off: ["Position not shared", "It is shared only from setting off to the door."],
   asking: ["Asking for your position", "Please allow it for this page."],
-  denied: ["Position not allowed", "Allow it for this page in the browser's settings; your customer cannot see you coming."],
+  denied: [
+    "Position not allowed",
+    "Allow it for this page in the browser's settings; your customer cannot see you coming.",
+  ],
   searching: ["Looking for a signal", "Under the open sky it takes a few seconds."],
   good: ["Sharing your position", ""],
   weak: ["Weak signal", ""],
@@ -24,7 +27,13 @@ export class GpsPanel {
   constructor(stream: () => FixStream) {
     this.#take = h("button.button.small", { type: "button", hidden: true }, "Use this phone");
     this.#take.addEventListener("click", () => stream().takeOver());
-    this.element = h("div.gps", { role: "status", "data-testid": "gps" }, icon("signal"), h("div", null, this.#title, this.#text), this.#take);
+    this.element = h(
+      "div.gps",
+      { role: "status", "data-testid": "gps" },
+      icon("signal"),
+      h("div", null, this.#title, this.#text),
+      this.#take,
+    );
   }
 
   show(state: StreamState): void {

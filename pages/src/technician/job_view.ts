@@ -42,11 +42,26 @@ export class JobView {
     this.element.dataset["state"] = state;
     fill(
       this.element,
-      h("header.job-head", null, badge(toneOf(state), state === "requested" ? "New request" : STATE[state]), this.#clock),
-      h("div.job-who", null, face(name, null, 44), h("div", null, h("h2", null, serviceName(service)), h("p.quiet", null, `${name} · ${booking.number}`))),
       h(
-        "dl.facts", null,
-        fact("pin", address?.line1 ?? address?.area ?? "", [address?.city, address?.postcode].filter(Boolean).join(" ")),
+        "header.job-head",
+        null,
+        badge(toneOf(state), state === "requested" ? "New request" : STATE[state]),
+        this.#clock,
+      ),
+      h(
+        "div.job-who",
+        null,
+        face(name, null, 44),
+        h("div", null, h("h2", null, serviceName(service)), h("p.quiet", null, `${name} · ${booking.number}`)),
+      ),
+      h(
+        "dl.facts",
+        null,
+        fact(
+          "pin",
+          address?.line1 ?? address?.area ?? "",
+          [address?.city, address?.postcode].filter(Boolean).join(" "),
+        ),
         fact("clock", `${dayAndTime(booking.starts_at)} – ${time(booking.ends_at)}`, ""),
         address?.notes ? fact("note", address.notes, "") : null,
         booking.price ? fact("check", money(booking.price.total), "in total, paid through Doorstep") : null,
@@ -65,7 +80,9 @@ export class JobView {
     };
     const reasoned = (words: string, command: string, title: string, reasons: string[]): HTMLElement => {
       const button = h("button.button.plain.danger", { type: "button", "data-testid": command }, words);
-      button.addEventListener("click", () => askReason(title, reasons, words, (reason) => this.#send(command, { reason })));
+      button.addEventListener("click", () =>
+        askReason(title, reasons, words, (reason) => this.#send(command, { reason })),
+      );
       return button;
     };
     const note = (): HTMLElement => {
@@ -75,13 +92,31 @@ export class JobView {
     };
     switch (booking.state) {
       case "requested":
-        return [main("Accept", "accept"), h("div.button-row", null, reasoned("Decline", "decline", "Decline this visit?", DECLINE))];
+        return [
+          main("Accept", "accept"),
+          h("div.button-row", null, reasoned("Decline", "decline", "Decline this visit?", DECLINE)),
+        ];
       case "accepted":
-        return [main("I am setting off", "depart"), h("div.button-row", null, note(), reasoned("Give it back", "cancel", "Give this visit back?", GIVE_BACK))];
+        return [
+          main("I am setting off", "depart"),
+          h("div.button-row", null, note(), reasoned("Give it back", "cancel", "Give this visit back?", GIVE_BACK)),
+        ];
       case "en_route":
-        return [main("I am at the door", "arrive"), h("div.button-row", null, navigate(booking), note(), reasoned("Give it back", "cancel", "Give this visit back?", GIVE_BACK))];
+        return [
+          main("I am at the door", "arrive"),
+          h(
+            "div.button-row",
+            null,
+            navigate(booking),
+            note(),
+            reasoned("Give it back", "cancel", "Give this visit back?", GIVE_BACK),
+          ),
+        ];
       case "arrived":
-        return [main("Start the visit", "start"), h("div.button-row", null, note(), reasoned("Nobody home", "no-show", "Nobody home?", NO_SHOW))];
+        return [
+          main("Start the visit", "start"),
+          h("div.button-row", null, note(), reasoned("Nobody home", "no-show", "Nobody home?", NO_SHOW)),
+        ];
       case "in_service": {
         const extend = h("button.button", { type: "button", "data-testid": "extend" }, icon("clock", 18), "More time");
         extend.addEventListener("click", () => askExtend((more) => this.#send("extend", { minutes: more })));
@@ -94,21 +129,27 @@ export class JobView {
 
   async #send(command: string, body: object = {}): Promise<void> {
     if (!this.#booking) return;
-    this.#options.changed(await this.#options.api.command<Booking>(`/bookings/${this.#booking.booking_id}/${command}`, body));
+    this.#options.changed(
+      await this.#options.api.command<Booking>(`/bookings/${this.#booking.booking_id}/${command}`, body),
+    );
   }
 
   #tick(): void {
     const booking = this.#booking;
     if (!booking) return;
     setText(this.#clock, clockWords(booking));
-    const urgent = booking.state === "requested" && booking.deadline_at !== null && Date.parse(booking.deadline_at) - Date.now() < 60_000;
+    const urgent =
+      booking.state === "requested" &&
+      booking.deadline_at !== null &&
+      Date.parse(booking.deadline_at) - Date.now() < 60_000;
     this.#clock.classList.toggle("urgent", urgent);
   }
 }
 
 function clockWords(booking: Booking): string {
   const now = Date.now();
-  if (booking.state === "requested" && booking.deadline_at) return `Answer within ${countdown(Date.parse(booking.deadline_at) - now)}`;
+  if (booking.state === "requested" && booking.deadline_at)
+    return `Answer within ${countdown(Date.parse(booking.deadline_at) - now)}`;
   if (booking.state === "accepted") {
     const left = (Date.parse(booking.starts_at) - now) / 1000;
     return left > 0 ? `starts in ${minutes(left)}` : `was due ${minutes(-left)} ago`;
@@ -123,9 +164,19 @@ function clockWords(booking: Booking): string {
 /** The phone's own map application finds the way better than we would. */
 function navigate({ address }: Booking): HTMLElement | null {
   if (address?.lat === undefined || address.lon === undefined) return null;
-  return h("a.button", { href: `geo:${address.lat},${address.lon}?q=${address.lat},${address.lon}` }, icon("map", 18), "Navigate");
+  return h(
+    "a.button",
+    { href: `geo:${address.lat},${address.lon}?q=${address.lat},${address.lon}` },
+    icon("map", 18),
+    "Navigate",
+  );
 }
 
 function fact(name: "pin" | "clock" | "note" | "check", words: string, more: string): HTMLElement {
-  return h("div", null, h("dt", null, icon(name, 18)), h("dd", null, h("span", null, words), more ? h("span.quiet", null, more) : null));
+  return h(
+    "div",
+    null,
+    h("dt", null, icon(name, 18)),
+    h("dd", null, h("span", null, words), more ? h("span.quiet", null, more) : null),
+  );
 }

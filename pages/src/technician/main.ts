@@ -11,13 +11,15 @@ import { Session } from "../api/session.ts";
 import type { Booking, Position } from "../api/types.ts";
 import { BookingFeed } from "../live/booking_feed.ts";
 import { Link } from "../live/link.ts";
+import { reducedMotion } from "../map/map_view.ts";
 import { ArrivalMap } from "../ui/arrival_map.ts";
 import { learnServiceNames } from "../text/service_names.ts";
+import { chime } from "../ui/chime.ts";
 import { byId, fill, h } from "../ui/dom.ts";
 import { expose } from "../ui/expose.ts";
 import { icon } from "../ui/icons.ts";
 import { brand, errorBox, linkState, ready, toast } from "../ui/parts.ts";
-import { sessionEnded, signedIn } from "../ui/sign_in.ts";
+import { endSession, signedIn } from "../ui/sign_in.ts";
 import { DayList } from "./day_list.ts";
 import { FixStream, type StreamState } from "./fix_stream.ts";
 import { GpsPanel } from "./gps_panel.ts";
@@ -30,12 +32,16 @@ async function start(): Promise<void> {
   const [config] = await Promise.all([loadConfig(), learnServiceNames()]);
   const session = new Session("technician");
   await signedIn(root, {
-    session, config, role: "technician", title: "Technician", text: "Your visits of today, and the way to the next door.",
+    session,
+    config,
+    role: "technician",
+    title: "Technician",
+    text: "Your visits of today, and the way to the next door.",
   });
   const api = new Api(session);
   const link = new Link(session);
-  link.onRefused = sessionEnded;
-  session.onEnd = () => location.reload();
+  link.onRefused = (problem) => endSession(session, problem);
+  session.onEnd = link.onRefused;
 
   const jobs = new Jobs();
   let chosen: string | null = null;
@@ -44,13 +50,17 @@ async function start(): Promise<void> {
   const day = new DayList((booking) => {
     chosen = booking.booking_id;
     show();
-    scrollTo({ top: 0, behavior: "smooth" });
+    scrollTo({ top: 0, behavior: reducedMotion.matches ? "auto" : "smooth" });
   });
   const map = new ArrivalMap(config, () => ({ top: 50, right: 40, bottom: 40, left: 40 }));
   const mapHolder = h("div.tech-map", null, map.element);
   const now = h("section.now", { "aria-label": "Now" });
   const switcher = new PresenceSwitch(link);
-  const out = h("button.button.plain.small.icon", { type: "button", "aria-label": `Sign out ${session.email ?? ""}`, title: `Sign out ${session.email ?? ""}` }, icon("out", 18));
+  const out = h(
+    "button.button.plain.small.icon",
+    { type: "button", "aria-label": `Sign out ${session.email ?? ""}`, title: `Sign out ${session.email ?? ""}` },
+    icon("out", 18),
+  );
   out.addEventListener("click", () => void session.signOut().then(() => location.reload()));
   ready(
     root,
@@ -73,7 +83,16 @@ async function start(): Promise<void> {
     day.show(jobs.rest(job));
     document.body.classList.toggle("on-the-way", job?.state === "en_route");
     if (!job) {
-      fill(now, h("div.empty.panel", { "data-testid": "no-job" }, icon("wrench", 24), h("h3", null, "Nothing to do right now"), h("p", null, "While you are available, new requests appear here with a bell.")));
+      fill(
+        now,
+        h(
+          "div.empty.panel",
+          { "data-testid": "no-job" },
+          icon("wrench", 24),
+          h("h3", null, "Nothing to do right now"),
+          h("p", null, "While you are available, new requests appear here with a bell."),
+        ),
+      );
       map.door(null);
       stream.stop();
       return;
@@ -90,7 +109,7 @@ async function start(): Promise<void> {
     const isNew = jobs.put(booking);
     if (isNew && booking.state === "requested") {
       toast("A new request");
-      navigator.vibrate?.(200);
+      chime();
     }
     show();
   };
@@ -101,7 +120,8 @@ async function start(): Promise<void> {
     },
     event: (event) => {
       // The last event of a visit that was taken away says so: it is not ours any more.
-      if (["booking.released", "booking.reassigned"].includes(event.type) && !jobs.isOurs(event.booking)) jobs.remove(event.booking_id);
+      if (["booking.released", "booking.reassigned"].includes(event.type) && !jobs.isOurs(event.booking))
+        jobs.remove(event.booking_id);
       else take(event.booking);
       show();
     },
@@ -114,15 +134,33 @@ async function start(): Promise<void> {
   expose("technician", {
     markers: () => map.markers,
     more: () => ({
-      booking_id: view.booking?.booking_id ?? null, state: view.booking?.state ?? null, gps: stream.state, presence: switcher.effective, link: link.state, feed: feed.cursor,
+      booking_id: view.booking?.booking_id ?? null,
+      state: view.booking?.state ?? null,
+      gps: stream.state,
+      presence: switcher.effective,
+      link: link.state,
+      feed: feed.cursor,
     }),
   });
 }
 
 function selfPosition(place: NonNullable<StreamState["place"]>, signal: StreamState["signal"]): Position {
   return {
-    booking_id: "", session_id: "", n: 0, t: Date.now(), age_s: 0, lat: place.lat, lon: place.lon, acc_m: null, hdg_deg: place.headingDeg,
-    spd_mps: place.speedMps, precision: "exact", freshness: signal === "good" ? "live" : "delayed", phase: "en_route", remaining_m: null, eta: null,
+    booking_id: "",
+    session_id: "",
+    n: 0,
+    t: Date.now(),
+    age_s: 0,
+    lat: place.lat,
+    lon: place.lon,
+    acc_m: null,
+    hdg_deg: place.headingDeg,
+    spd_mps: place.speedMps,
+    precision: "exact",
+    freshness: signal === "good" ? "live" : "delayed",
+    phase: "en_route",
+    remaining_m: null,
+    eta: null,
   };
 }
 

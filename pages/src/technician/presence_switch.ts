@@ -6,7 +6,11 @@ import type { PresenceState } from "../live/presence.ts";
 import { h, setAttr } from "../ui/dom.ts";
 import { toast } from "../ui/parts.ts";
 
-const STATES: [PresenceState, string][] = [["available", "Available"], ["busy", "Busy"], ["offline", "Off"]];
+const STATES: [PresenceState, string][] = [
+  ["available", "Available"],
+  ["busy", "Busy"],
+  ["offline", "Off"],
+];
 const KEY = "doorstep.presence";
 
 export class PresenceSwitch {
@@ -19,9 +23,15 @@ export class PresenceSwitch {
   constructor(link: Link) {
     this.#wanted = (localStorage.getItem(KEY) as PresenceState | null) ?? "available";
     this.element = h(
-      "div.presence-switch", { role: "radiogroup", "aria-label": "You are", "data-testid": "presence" },
+      "div.presence-switch",
+      { role: "radiogroup", "aria-label": "You are", "data-testid": "presence" },
       ...STATES.map(([state, words]) => {
-        const input = h("input.unseen", { type: "radio", name: "presence", value: state, checked: state === this.#wanted });
+        const input = h("input.unseen", {
+          type: "radio",
+          name: "presence",
+          value: state,
+          checked: state === this.#wanted,
+        });
         input.addEventListener("change", () => this.#want(state));
         return h("label", { "data-state": state }, input, words);
       }),
@@ -42,7 +52,9 @@ export class PresenceSwitch {
   async #tell(byHand = false): Promise<void> {
     clearTimeout(this.#timer);
     try {
-      const reply = await ask<{ state: PresenceState; expires_at: string | null }>(this.#socket, "set", { state: this.#wanted });
+      const reply = await ask<{ state: PresenceState; expires_at: string | null }>(this.#socket, "set", {
+        state: this.#wanted,
+      });
       this.#effective = reply.state;
       setAttr(this.element, "data-effective", reply.state);
       const left = reply.expires_at ? Date.parse(reply.expires_at) - Date.now() : 60_000;

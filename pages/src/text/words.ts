@@ -65,7 +65,10 @@ const ALERT: Record<string, string> = {
 
 const NO_CARDS: Record<string, [title: string, text: string]> = {
   outside_service_area: ["We do not come there yet", "Move the pin, or try another address."],
-  nobody_qualified: ["Nobody with the right licence here", "No technician holds what this service needs at this address."],
+  nobody_qualified: [
+    "Nobody with the right licence here",
+    "No technician holds what this service needs at this address.",
+  ],
   nobody_free: ["Everyone is busy then", "Choose another time: tomorrow morning is often free."],
 };
 

@@ -30,7 +30,8 @@ export class ArrivalCard {
 
   constructor(share: Share) {
     this.element = h(
-      "section.track-card.panel", { "data-testid": "arrival-card" },
+      "section.track-card.panel",
+      { "data-testid": "arrival-card" },
       this.#head,
       h("div.track-now", null, this.#headline, this.#sub),
       this.#steps.element,
@@ -51,7 +52,11 @@ export class ArrivalCard {
 
   share({ technician }: Share): void {
     this.#name = technician?.first_name ?? "Your technician";
-    fill(this.#who, face(this.#name, technician?.photo_url, 52), h("div", null, h("strong", null, this.#name), this.#fresh));
+    fill(
+      this.#who,
+      face(this.#name, technician?.photo_url, 52),
+      h("div", null, h("strong", null, this.#name), this.#fresh),
+    );
     this.#say();
   }
 

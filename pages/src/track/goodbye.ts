@@ -8,13 +8,20 @@ export function goodbye(root: HTMLElement, problem: Problem): void {
   const ended = problem.status === 410;
   const [title, text] = ended
     ? ["This visit is over", "A link shows one arrival and then forgets it. Nothing is shared any more."]
-    : ["This link does not lead anywhere", "It may have been taken back, or lost a letter on its way. Ask whoever sent it for a new one."];
+    : [
+        "This link does not lead anywhere",
+        "It may have been taken back, or lost a letter on its way. Ask whoever sent it for a new one.",
+      ];
   document.title = `${title} · Doorstep`;
   ready(
     root,
     h(
-      "main.goodbye", { "data-testid": ended ? "ended" : "unknown" },
-      mark(56), h("h1", null, title), h("p", null, text), h("a.button", { href: "/" }, "To Doorstep"),
+      "main.goodbye",
+      { "data-testid": ended ? "ended" : "unknown" },
+      mark(56),
+      h("h1", null, title),
+      h("p", null, text),
+      h("a.button", { href: "/" }, "To Doorstep"),
     ),
   );
 }

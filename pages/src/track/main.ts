@@ -100,12 +100,19 @@ function show(root: HTMLElement, config: Config, api: Api, token: string, share:
   }, RECHECK_MS);
   expose("track", {
     markers: () => map.markers,
-    more: () => ({ phase: card.current.phase, freshness: card.current.freshness, eta: card.current.eta, link: link.state }),
+    more: () => ({
+      phase: card.current.phase,
+      freshness: card.current.freshness,
+      eta: card.current.eta,
+      link: link.state,
+    }),
   });
 }
 
 function placeOf({ destination }: Share): Place | null {
-  return destination?.lat !== undefined && destination.lon !== undefined ? { lat: destination.lat, lon: destination.lon } : null;
+  return destination?.lat !== undefined && destination.lon !== undefined
+    ? { lat: destination.lat, lon: destination.lon }
+    : null;
 }
 
 start().catch((error: unknown) => {

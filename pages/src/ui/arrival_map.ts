@@ -58,8 +58,14 @@ export class ArrivalMap {
   move(position: Position): void {
     if (position.lat === null || position.lon === null) return this.clear();
     this.#layer?.put({
-      id: ID, lat: position.lat, lon: position.lon, headingDeg: position.hdg_deg, speedMps: position.spd_mps,
-      phase: position.phase, freshness: position.freshness, live: position.freshness === "live",
+      id: ID,
+      lat: position.lat,
+      lon: position.lon,
+      headingDeg: position.hdg_deg,
+      speedMps: position.spd_mps,
+      phase: position.phase,
+      freshness: position.freshness,
+      live: position.freshness === "live",
     });
     this.#layer?.select(ID);
     this.#frame(this.#framedAt === 0);

@@ -8,7 +8,11 @@ interface Facts {
 
 declare global {
   interface Window {
-    doorstep: { readonly page: string; readonly markers: Record<string, unknown>; readonly state: Record<string, unknown> };
+    doorstep: {
+      readonly page: string;
+      readonly markers: Record<string, unknown>;
+      readonly state: Record<string, unknown>;
+    };
   }
 }
 
@@ -18,7 +22,8 @@ export function expose(page: string, { markers, more }: Facts): void {
     /** Where each marker is drawn at this moment, by booking. */
     get markers(): Record<string, unknown> {
       const shown: Record<string, unknown> = {};
-      for (const [id, { motion, phase, freshness }] of markers?.() ?? []) shown[id] = { ...motion.place, phase, freshness };
+      for (const [id, { motion, phase, freshness }] of markers?.() ?? [])
+        shown[id] = { ...motion.place, phase, freshness };
       return shown;
     },
     get state(): Record<string, unknown> {

@@ -35,7 +35,12 @@ export function setBadge(element: HTMLElement, tone: string, words: string): voi
 }
 
 export function brand(subtitle?: string): HTMLElement {
-  return h("a.brand", { href: "/", "aria-label": "Doorstep, to the front door" }, mark(), h("span", null, subtitle ?? "Doorstep"));
+  return h(
+    "a.brand",
+    { href: "/", "aria-label": "Doorstep, to the front door" },
+    mark(),
+    h("span", null, subtitle ?? "Doorstep"),
+  );
 }
 
 /** What went wrong, in words, with the code to quote; read out when it appears. */
@@ -78,7 +83,12 @@ export function linkState(link: Link): HTMLElement {
 }
 
 /** A button that shows it is working, cannot be pressed twice, and puts a refusal where `errors` is. */
-export function actionButton(classes: string, label: string, work: () => Promise<void>, errors?: Element): HTMLButtonElement {
+export function actionButton(
+  classes: string,
+  label: string,
+  work: () => Promise<void>,
+  errors?: Element,
+): HTMLButtonElement {
   const button = h("button", { type: "button", class: `button ${classes}` }, label);
   button.addEventListener("click", () => void runBusy(button, work, errors));
   return button;

@@ -3,9 +3,10 @@
  * door (`#demo`) signs in by itself. Customers may make an account here.
  */
 import type { Config, DemoAccount } from "../api/config.ts";
+import type { Problem } from "../api/problem.ts";
 import type { Session } from "../api/session.ts";
 import { readReply } from "../api/session.ts";
-import { fill, h } from "./dom.ts";
+import { byId, fill, h } from "./dom.ts";
 import { brand, errorBox, ready, runBusy } from "./parts.ts";
 
 interface Options {
@@ -65,7 +66,11 @@ function show(root: HTMLElement, options: Options, account: DemoAccount | undefi
 }
 
 function demoEntry(account: DemoAccount, enter: (account: DemoAccount) => Promise<void>, errors: Element): HTMLElement {
-  const button = h("button.button", { type: "button", "data-testid": "demo-sign-in" }, `Enter as the demo ${account.role}`);
+  const button = h(
+    "button.button",
+    { type: "button", "data-testid": "demo-sign-in" },
+    `Enter as the demo ${account.role}`,
+  );
   button.addEventListener("click", () => void runBusy(button, () => enter(account), errors));
   return h("div.demo", null, h("p.hint", null, "This is a demo. Its accounts are open to you."), button);
 }
@@ -92,7 +97,10 @@ function registerLink(form: HTMLElement, { email, password, errors }: Inputs): H
         const body = { email: email.value.trim(), password: password.value, display_name: name.input.value.trim() };
         const headers = { "content-type": "application/json" };
         await readReply(await fetch("/v1/auth/register", { method: "POST", headers, body: JSON.stringify(body) }));
-        fill(errors, h("p.hint", { role: "status" }, "Done. If this address is new here, you can sign in with it now."));
+        fill(
+          errors,
+          h("p.hint", { role: "status" }, "Done. If this address is new here, you can sign in with it now."),
+        );
         name.field.remove();
         button.remove();
       },
@@ -102,13 +110,20 @@ function registerLink(form: HTMLElement, { email, password, errors }: Inputs): H
   return button;
 }
 
-function input(id: string, label: string, type: string, complete: string): { field: HTMLElement; input: HTMLInputElement } {
+function input(
+  id: string,
+  label: string,
+  type: string,
+  complete: string,
+): { field: HTMLElement; input: HTMLInputElement } {
   const element = h("input.input", { id, name: id, type, autocomplete: complete, required: true });
   return { field: h("div.field", null, h("label", { for: id }, label), element), input: element };
 }
 
-/** A session that ended elsewhere: say so and start over with the sign-in. */
-export function sessionEnded(error: unknown): void {
-  document.body.prepend(errorBox(error));
-  setTimeout(() => location.reload(), 1_500);
+/** This account can go no further here: its tokens are dropped, and the page says why. */
+export function endSession(session: Session, problem: Problem): void {
+  session.forget();
+  const again = h("button.button.primary", { type: "button", "data-testid": "sign-in-again" }, "Sign in");
+  again.addEventListener("click", () => location.reload());
+  ready(byId("app"), h("main.sign-in", null, brand(), errorBox(problem), again));
 }

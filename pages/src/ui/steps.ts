@@ -12,7 +12,11 @@ export class Steps {
 
   constructor(steps: Step[]) {
     this.#steps = steps;
-    this.element = h("ol.steps", { "aria-label": "Progress" }, ...steps.map((step) => h("li", { "data-step": step.key }, h("span", null, step.words))));
+    this.element = h(
+      "ol.steps",
+      { "aria-label": "Progress" },
+      ...steps.map((step) => h("li", { "data-step": step.key }, h("span", null, step.words))),
+    );
   }
 
   at(key: string): void {

@@ -22,11 +22,13 @@ const TONES: Record<string, string> = {
 export function timeline(events: BookingEvent[]): HTMLElement {
   const newest = [...events].sort((a, b) => b.seq - a.seq);
   return h(
-    "ol.timeline", null,
+    "ol.timeline",
+    null,
     ...newest.map((event) => {
       const note = noteOf(event);
       return h(
-        "li", { "data-tone": TONES[event.type] ?? null, "data-type": event.type },
+        "li",
+        { "data-tone": TONES[event.type] ?? null, "data-type": event.type },
         h("span", null, eventWords(event.type)),
         h("time", { datetime: event.at, title: dayAndTime(event.at) }, time(event.at)),
         note ? h("p.note", null, note) : null,
@@ -41,6 +43,7 @@ function noteOf({ type, data }: BookingEvent): string | null {
   if (typeof data["reason"] === "string" && data["reason"]) return sentence(data["reason"]);
   if (typeof data["minutes"] === "number") return `${minutes(data["minutes"] * 60)} more`;
   if (typeof data["stars"] === "number") return "★".repeat(data["stars"]);
-  if (type === "booking.arrived" && typeof data["by"] === "string") return data["by"] === "detector" ? "Noticed by position" : null;
+  if (type === "booking.arrived" && typeof data["by"] === "string")
+    return data["by"] === "detector" ? "Noticed by position" : null;
   return null;
 }

@@ -31,7 +31,7 @@ async def telemetry(database: Database) -> AsyncIterator[Telemetry]:
 async def written(telemetry: Telemetry) -> None:
     """Wait until nothing waits."""
     async with asyncio.timeout(10):
-        while telemetry.waiting_rows:  # noqa: ASYNC110 - the writer tells nobody when it is done
+        while telemetry.waiting_rows:
             await asyncio.sleep(0.02)
 
 

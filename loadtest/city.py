@@ -36,6 +36,7 @@ REPORT_EVERY_S = 3.0
 FIRST_REPORT_S = 1.5
 EAGER_CREW = 6
 EAGER_TRACED = 2
+EAGER_STEP = 0.6  # of the usual distance between two sign-ins
 LOGINS_PER_S = 5.0
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 60.0
@@ -107,12 +108,12 @@ class City:
     def works(self, report: Report) -> list[tuple[str, Work]]:
         """Everything that goes on, each part kept alive by itself."""
         works: list[tuple[str, Work]] = []
-        order = 0
+        order = 0.0
         for district in self.districts:
             for life in district.lives:
-                if not (life.eager and district is self.districts[0]):
-                    order += 1  # signing in costs the server a password check: a few a second
+                # Signing in costs the server a password check: a few a second, and the first ones not all at once.
                 delay_s = order / LOGINS_PER_S
+                order += EAGER_STEP if life.eager and district is self.districts[0] else 1
                 works.append((life.name, self._keep(life.name, life.run, delay_s)))
             works.append((f"welcome-{district.name}", district.welcome_back()))
             works.append((f"customers-{district.name}", self._keep("customers", district.run, 0.0)))

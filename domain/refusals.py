@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+UNPROCESSABLE = 422
+
 
 class Code(NamedTuple):
     """What a code means outside: the HTTP status and one short, constant title."""
@@ -89,7 +91,7 @@ class Refusal:
 
 
 def problem(refusal: Refusal, correlation_id: str) -> dict[str, Any]:
-    """Return the RFC 9457 document of a refusal: what every HTTP error body is."""
+    """Return the RFC 9457 document of a refusal: what every HTTP error body is. A 422 has `errors`, perhaps empty."""
     document: dict[str, Any] = {
         **refusal.extra,
         "type": f"/docs#problem-{refusal.code}",
@@ -99,7 +101,7 @@ def problem(refusal: Refusal, correlation_id: str) -> dict[str, Any]:
         "code": refusal.code,
         "correlation_id": correlation_id,
     }
-    if refusal.errors:
+    if refusal.errors or refusal.status == UNPROCESSABLE:
         document["errors"] = [
             {"pointer": e.pointer, "code": e.code, "detail": e.detail} for e in refusal.errors
         ]

@@ -148,7 +148,13 @@ async def credential_visible(stores: Stores, path: PathValues, _context: Context
     return await credentials.visible(stores, UUID(str(path["credential_id"])))
 
 
-@ROUTES.post("/v1/technicians/me/credentials", roles=APPLICANTS, answer=CredentialView, status=201)
+@ROUTES.post(
+    "/v1/technicians/me/credentials",
+    roles=APPLICANTS,
+    answer=CredentialView,
+    status=201,
+    refusals=("not_found",),
+)
 async def submit(ask: Ask[SubmitBody]) -> Answer:
     """Hand in a credential; it counts once it is verified."""
     body = ask.body
@@ -164,10 +170,15 @@ async def submit(ask: Ask[SubmitBody]) -> Answer:
     return await credentials.submit(ask.stores, wanted, ask.context)
 
 
-@ROUTES.get("/v1/technicians/me/credentials", roles=APPLICANTS, answer=ListView[CredentialView])
-async def own(ask: Ask) -> Answer:
+@ROUTES.get(
+    "/v1/technicians/me/credentials",
+    roles=APPLICANTS,
+    answer=ListView[CredentialView],
+    refusals=("not_found",),
+)
+async def own(ask: Ask[Nothing, Page]) -> Answer:
     """List your own credentials."""
-    return await credentials.own(ask.stores, ask.context)
+    return await credentials.own(ask.stores, ask.query.limit, ask.query.cursor, ask.context)
 
 
 @ROUTES.get(

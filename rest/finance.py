@@ -198,7 +198,12 @@ async def read_trial_balance(ask: Ask) -> Answer:
 
 
 @ROUTES.post(
-    "/v1/finance/refunds", roles=FINANCE, answer=RefundView, status=201, key=True, refusals=("over_refund",)
+    "/v1/finance/refunds",
+    roles=FINANCE,
+    answer=RefundView,
+    status=201,
+    key=True,
+    refusals=("not_found", "over_refund"),
 )
 async def refund(ask: Ask[RefundBody]) -> Answer:
     """Give a customer money back.

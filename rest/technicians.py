@@ -148,7 +148,7 @@ async def apply(ask: Ask[ApplyBody]) -> Answer:
     return await technicians.apply(ask.stores, _profile(ask.body), ask.context)
 
 
-@ROUTES.get("/v1/technicians/me", roles=APPLICANTS, answer=TechnicianView)
+@ROUTES.get("/v1/technicians/me", roles=APPLICANTS, answer=TechnicianView, refusals=("not_found",))
 async def me(ask: Ask) -> Answer:
     """Read your own profile."""
     return await technicians.me(ask.stores, ask.context)
@@ -158,7 +158,7 @@ async def me(ask: Ask) -> Answer:
     "/v1/technicians/me",
     roles=APPLICANTS,
     answer=TechnicianView,
-    refusals=("unknown_service", "unknown_experience", "version_conflict"),
+    refusals=("not_found", "unknown_service", "unknown_experience", "version_conflict"),
 )
 async def change(ask: Ask[ProfileBody]) -> Answer:
     """Change your own profile."""
@@ -169,7 +169,7 @@ async def change(ask: Ask[ProfileBody]) -> Answer:
     "/v1/technicians/me/availability",
     roles=APPLICANTS,
     answer=TechnicianView,
-    refusals=("version_conflict",),
+    refusals=("not_found", "version_conflict"),
 )
 async def set_availability(ask: Ask[AvailabilityBody]) -> Answer:
     """Set your working week, in your own time zone; visits that you accepted stay."""

@@ -12,6 +12,7 @@ from domain.facts import Decided
 from domain.refusals import FieldError, Refusal
 from domain.trust import RulesWritten
 from geo.areas import Area, AreaIndex, parse_feature_collection
+from services.paging import paged
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage import addresses, catalogue
@@ -19,7 +20,7 @@ from storage.db import Tx
 from storage.journal import record
 
 
-async def services(stores: Stores) -> Answer:
+async def services(stores: Stores, limit: int, cursor: str | None) -> Answer:
     """List what may be booked."""
     async with stores.db.reading() as tx:
         found = await catalogue.services(tx)
@@ -34,15 +35,15 @@ async def services(stores: Stores) -> Answer:
         }
         for each in found
     ]
-    return Reply(200, {"items": items, "next_cursor": None})
+    return paged(items, "service", limit, cursor)
 
 
-async def experiences(stores: Stores) -> Answer:
+async def experiences(stores: Stores, limit: int, cursor: str | None) -> Answer:
     """List the wishes that a customer may name."""
     async with stores.db.reading() as tx:
         found = await catalogue.experiences(tx)
     items = [{"experience": e.experience, "name": e.name, "description": e.description} for e in found]
-    return Reply(200, {"items": items, "next_cursor": None})
+    return paged(items, "experience", limit, cursor)
 
 
 async def service_areas(stores: Stores) -> Answer:

@@ -21,6 +21,7 @@ from domain.trust import (
     decide_credential,
 )
 from services.booking_view import stamp
+from services.paging import foreign_cursor, paged
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage import catalogue, credentials, technicians
@@ -74,14 +75,15 @@ async def submit(stores: Stores, wanted: Submission, context: Context) -> Answer
     return Reply(201, shown(credential, context.now.date()))
 
 
-async def own(stores: Stores, context: Context) -> Answer:
+async def own(stores: Stores, limit: int, cursor: str | None, context: Context) -> Answer:
     """List one's own credentials, whole."""
     async with stores.db.reading() as tx:
         technician = await _own(tx, context)
         if technician is None:
             return Refusal("not_found", "Apply first.")
         held = await credentials.of_technician(tx, technician.technician_id)
-    return Reply(200, {"items": [shown(each, context.now.date()) for each in held], "next_cursor": None})
+    items = [shown(each, context.now.date()) for each in held]
+    return paged(items, "credential_id", limit, cursor)
 
 
 async def list_(
@@ -90,8 +92,7 @@ async def list_(
     """List credentials for those who decide, newest first; `expiring` and `expired` are verified ones by date."""
     after = None if cursor is None else _decode(cursor)
     if cursor is not None and after is None:
-        error = FieldError("query/cursor", "invalid", "The cursor is not one of ours.")
-        return Refusal("validation", "The cursor is not one of ours.", (error,))
+        return foreign_cursor()
     today = context.now.date()
     by_date = status in ("expiring", "expired")
     async with stores.db.reading() as tx:

@@ -59,7 +59,7 @@ async def run(
 async def _apply(tx: Tx, booking_id: UUID, context: Context, rule: Rule, also_lock: UUID | None) -> Answer:
     seen = await bookings.get(tx, booking_id)
     if seen is None or not may_read(seen, context.actor):
-        return not_found()
+        return await idempotency.earlier(tx, context) or not_found()
     for technician_id in sorted({t for t in (seen.technician_id, also_lock) if t is not None}):
         await reservations.lock_technician(tx, technician_id)
     booking = await bookings.lock(tx, booking_id)

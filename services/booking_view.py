@@ -15,6 +15,7 @@ from uuid import UUID
 from domain.booking import Booking
 from domain.context import Actor, Context, Role
 from domain.refusals import Refusal
+from services.paging import foreign_cursor
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage import bookings, personal
@@ -109,8 +110,14 @@ def view(booking: Booking, around: Surroundings, *, full: bool, initials: bool =
 
 
 def view_for(booking: Booking, around: Surroundings, actor: Actor) -> dict[str, Any]:
-    """Return a booking as this caller may see it."""
-    return view(booking, around, full=is_own(booking, actor), initials=actor.role == Role.SUPPORT)
+    """Return a booking as this caller may see it.
+
+    A technician who declined it or was taken off sees that it lives on, and neither with whom nor for whom.
+    """
+    own = is_own(booking, actor)
+    if actor.role == Role.TECHNICIAN and not own:
+        return view(booking, around, full=False, initials=True) | {"technician": None, "gps_session_id": None}
+    return view(booking, around, full=own, initials=actor.role == Role.SUPPORT)
 
 
 def stamp(at: datetime | None) -> str | None:
@@ -169,7 +176,7 @@ async def list_(  # noqa: PLR0913 - each is one filter of the contract
         areas = [a for a in actor.areas if area_id in (None, a)]
     after = None if cursor is None else _decode(cursor)
     if cursor is not None and after is None:
-        return Refusal("validation", "The cursor is not one of ours.")
+        return foreign_cursor()
     async with stores.db.reading() as tx:
         found = await bookings.list_(
             tx, customer_id=customer_id, technician_id=technician_id, area_ids=areas, states=states, since=since,
@@ -239,7 +246,7 @@ async def events(
 ) -> Answer:
     """List a booking's events by `seq`; the cursor is the last seq seen."""
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
-        return Refusal("validation", "The cursor is not one of ours.")
+        return foreign_cursor()
     async with stores.db.reading() as tx:
         booking = await bookings.get(tx, booking_id)
         if booking is None or not may_read(booking, context.actor):

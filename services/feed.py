@@ -15,7 +15,7 @@ from uuid import UUID
 from domain.booking import Booking
 from domain.context import Actor, Role
 from domain.refusals import Refusal
-from services.booking_view import Surroundings, event_view, is_own, note_texts, surroundings, view, view_for
+from services.booking_view import Surroundings, event_view, is_own, note_texts, surroundings, view_for
 from services.stores import Stores
 from storage import bookings, outbox
 from storage.db import Tx
@@ -65,19 +65,14 @@ class Batch:
             return None
         own = is_own(booking, actor)
         taken_off = actor.role == Role.TECHNICIAN and not own
-        shown = self._taken_off(booking) if taken_off else view_for(booking, self.around, actor)
+        shown = view_for(booking, self.around, actor)
         text = self.texts.get(row["event_id"]) if own else None
         event = event_view(
             row, shown, cursor=encode_cursor(self.epoch, Place(row["xid"], row["outbox_id"])), note=text
         )
-        if taken_off and event["data"].get("technician_id") != actor.person_id:
+        if taken_off and event["data"].get("technician_id") != str(actor.person_id):
             event["data"].pop("technician_id", None)
         return event
-
-    def _taken_off(self, booking: Booking) -> dict[str, Any]:
-        """A technician who lost a booking sees that it lives on, and neither with whom nor for whom."""
-        shown = view(booking, self.around, full=False, initials=True)
-        return shown | {"technician": None, "gps_session_id": None}
 
 
 async def batch(tx: Tx, rows: Iterable[Any], epoch: str) -> Batch:

@@ -6,6 +6,7 @@ the claim goes away with the transaction, or is forgotten, and the next try star
 
 from uuid import UUID
 
+import asyncpg
 import orjson
 
 from domain.context import Context
@@ -36,6 +37,20 @@ async def begin(tx: Tx, context: Context) -> Answer | UUID | None:
         return Refusal("idempotency_key_reused", "This Idempotency-Key came with another body before.")
     if seen is None or seen["status"] is None:
         return Refusal("idempotency_in_progress", "A request with this Idempotency-Key is still running.")
+    return _again(seen)
+
+
+async def earlier(tx: Tx, context: Context) -> Reply | None:
+    """Return the kept answer of this very request: its caller may ask again, though the booking is theirs no more."""
+    if context.claim is None:
+        return None
+    seen = await idempotency.seen(tx, context.claim)
+    if seen is None or seen["status"] is None or seen["fingerprint"] != context.claim.fingerprint:
+        return None
+    return _again(seen)
+
+
+def _again(seen: asyncpg.Record) -> Reply:
     version = seen["body"].get("version") if seen["status"] < 400 else None
     return Reply(seen["status"], seen["body"], version=version, replayed=True)
 

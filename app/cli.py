@@ -158,6 +158,34 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
+@app.command(rich_help_panel="Look after")
+def loadtest(
+    scenario: Annotated[str, typer.Argument(help="What to run: arrivals.")],
+    url: Annotated[str, typer.Option(help="The server, as http://127.0.0.1:8080.")],
+    phones: Annotated[int, typer.Option(min=1, max=500, help="Simulated technicians.")] = 3,
+    first: Annotated[int, typer.Option(min=1, help="Number of the first simulated account to use.")] = 58,
+    seconds: Annotated[float, typer.Option(min=1, help="How long.")] = 90.0,
+    password: Annotated[
+        str, typer.Option(envvar="DOORSTEP_SIM_PASSWORD", help="Of the simulated accounts.")
+    ] = "doorstep-demo",  # noqa: S107 - published in the README; these accounts exist in the demo only
+) -> None:
+    """Let simulated phones and customers use a server for a while, and judge how it went."""
+    import orjson
+
+    from loadtest.scenarios import SCENARIOS, Ask
+
+    if scenario not in SCENARIOS:
+        raise typer.BadParameter(
+            f"there is no scenario {scenario!r}; there are: {', '.join(sorted(SCENARIOS))}"
+        )
+    verdict = asyncio.run(SCENARIOS[scenario](Ask(url, password, phones, first, seconds)))
+    typer.echo(orjson.dumps(verdict.numbers, option=orjson.OPT_INDENT_2).decode())
+    for reason in verdict.reasons:
+        typer.echo(f"It did not hold: {reason}.", err=True)
+    if not verdict.held:
+        raise typer.Exit(1)
+
+
 @app.command("export-openapi", rich_help_panel="Look after")
 def export_openapi(
     file: Annotated[Path | None, typer.Argument(help="Where to write it; nothing: stdout.")] = None,

@@ -1,6 +1,6 @@
 """What a scenario is asked and what it answers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,4 +28,4 @@ class Verdict:
     numbers: Json
 
 
-type Scenario = Callable[[Ask], Awaitable[Verdict]]
+type Scenario = Callable[[Ask], Coroutine[object, object, Verdict]]

@@ -3,6 +3,8 @@
 import asyncio
 import re
 
+from playwright.async_api import Geolocation
+
 from tests.e2e.conftest import OpenPage
 from tests.e2e.watched_page import WatchedPage
 
@@ -14,7 +16,7 @@ STEP_M = 20.0
 FAVOURITE = "Terry Technician"
 
 
-def north_of_door(metres: float) -> dict[str, float]:
+def north_of_door(metres: float) -> Geolocation:
     """A place on the street north of the door, as a browser's geolocation."""
     return {"latitude": DOOR[0] + metres / 111_320, "longitude": DOOR[1], "accuracy": 6}
 

@@ -20,6 +20,9 @@ from loadtest.wire import Refused, WireDown
 ORDER = ("in_service", "arrived", "en_route", "accepted")
 PRESENCE_EVERY_S = 45.0
 TRIES = 8
+LONGEST_WORK_S = (
+    25 * 60.0
+)  # done sooner than booked: else nearly everybody would serve and hardly anybody drive
 FORGOTTEN_S = 75.0  # of the wall clock at any pace: the server's detector measures that
 LATE_NOTES = (
     "Running a few minutes behind, sorry.",
@@ -231,7 +234,7 @@ class TechnicianLife:
         booked_s = 1800.0
         if booking.starts_at is not None and booking.ends_at is not None:
             booked_s = (booking.ends_at - booking.starts_at).total_seconds()
-        visit_s = min(2 * 3600.0, booked_s) * self._rng.uniform(*self._temper.visit_share)
+        visit_s = min(LONGEST_WORK_S, booked_s) * self._rng.uniform(*self._temper.visit_share)
         parts = 4
         for part in range(1, parts + 1):
             await self._pace.wait(visit_s / parts)

@@ -15,7 +15,7 @@ from domain import booking_events as ev
 from domain.availability import earliest, spans
 from domain.booking import Booking, State, apply
 from domain.commands import RequestBooking
-from domain.context import Context, Role
+from domain.context import Actor, Context, Role
 from domain.facts import Decided, Fact, JobWanted
 from domain.gate import Stopped
 from domain.payments import (
@@ -91,9 +91,7 @@ async def _hold(stores: Stores, tx: Tx, command: RequestBooking, context: Contex
     """Check everything, hold the time, commit the intent; or answer at once."""
     card = await matches.card_of(tx, command.match_id, command.card_id)
     match = await matches.get(tx, command.match_id) if card is None else card
-    if match is None or (
-        match.customer_id != context.actor.person_id and context.actor.role not in ON_BEHALF
-    ):
+    if match is None or not _may_book(match, context.actor):
         return Refusal("not_found", "There is no such match.")
     began = await idempotency.begin(tx, context)
     if isinstance(began, Reply | Refusal):
@@ -116,6 +114,13 @@ async def _hold(stores: Stores, tx: Tx, command: RequestBooking, context: Contex
     if context.claim is not None:
         await keys.remember_booking(tx, context.claim, booking.booking_id)
     return Asked(booking, technician_id, intent)
+
+
+def _may_book(match: matches.Match | matches.MatchCard, actor: Actor) -> bool:
+    """Tell whose match may be booked: one's own; for its customer, by support or a dispatcher of its area."""
+    if actor.role == Role.DISPATCHER:
+        return match.area_id is not None and actor.covers(match.area_id)
+    return match.customer_id == actor.person_id or actor.role in ON_BEHALF
 
 
 def _intent(booking: Booking, method: str, policy: Policy, context: Context) -> PaymentIntent:

@@ -10,12 +10,13 @@ import pytest
 
 from domain import commands
 from domain.commands import RequestBooking
-from domain.context import SYSTEM
+from domain.context import SYSTEM, Actor, Role
 from domain.refusals import Refusal
 from services import booking, booking_offers, booking_view, deadlines, sharing
 from services.booking_request import request
 from services.reply import Answer, Reply
 from storage import bookings
+from storage.ids import new_id
 from tests.integration.world import World, address
 
 
@@ -160,6 +161,16 @@ async def test_strangers_see_nothing(world: World) -> None:
             world.stores, booking_id, commands.Cancel("x"), world.context(actor)
         )
         assert code(cancelled) == "not_found"
+
+
+async def test_a_dispatcher_books_on_behalf_in_its_own_areas_only(world: World) -> None:
+    """Elsewhere there is no such match; at home the visit is the customer's."""
+    match_id, cards = await world.match(datetime.now(UTC) + timedelta(minutes=30))
+    command = RequestBooking(match_id, cards[0], address(), "sandbox_ok")
+    abroad = Actor(world.dispatcher, Role.DISPATCHER, frozenset({new_id()}))
+    assert code(await request(world.stores, command, world.context(abroad))) == "not_found"
+    booked = good(await request(world.stores, command, world.context(world.dispatch())))
+    assert booked["customer"]["customer_id"] == str(world.customers[0])
 
 
 async def test_decline_offers_the_next_card(world: World) -> None:

@@ -98,6 +98,8 @@ def _operation(method: str, path: str, operation: Json, schemas: Json) -> str:
     if "IdempotencyKey" in named:
         takes = "; takes <code>If-Match</code>" if "IfMatch" in named else ""
         parts.append(f'<p class="who">Needs <code>Idempotency-Key</code>{takes}.</p>')
+    elif "IfMatch" in named:
+        parts.append('<p class="who">Takes <code>If-Match</code>.</p>')
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     if "$ref" in body:
         parts.append(f"<details><summary>Body</summary>{_fields(schemas[_name(body)])}</details>")

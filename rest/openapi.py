@@ -79,7 +79,7 @@ KEY: Json = {
 IF_MATCH: Json = {
     "name": "If-Match",
     "in": "header",
-    "description": "The ETag that this command relies on.",
+    "description": "The ETag that this request relies on.",
     "schema": {"type": "string"},
 }
 
@@ -184,8 +184,8 @@ def _parameters(route: Route) -> list[Json]:
     found.append({"$ref": "#/components/parameters/Correlation"})
     if route.key:
         found.append({"$ref": "#/components/parameters/IdempotencyKey"})
-        if "version_conflict" in route.refusals:
-            found.append({"$ref": "#/components/parameters/IfMatch"})
+    if "version_conflict" in route.refusals:
+        found.append({"$ref": "#/components/parameters/IfMatch"})
     return found
 
 

@@ -75,6 +75,14 @@ def test_every_operation_documents_its_refusals(made: dict[str, Any]) -> None:
             assert "application/problem+json" in answer["content"]
 
 
+def test_what_may_be_stale_takes_if_match(made: dict[str, Any]) -> None:
+    """An operation that answers 412 documents the header that asks for it, and no other does."""
+    header = {"$ref": "#/components/parameters/IfMatch"}
+    for path, operations in made["paths"].items():
+        for operation in operations.values():
+            assert (header in operation["parameters"]) == ("412" in operation["responses"]), path
+
+
 def test_commands_of_a_booking_require_a_key_and_auth_takes_none() -> None:
     """As the contract marks them."""
     for route in routes():

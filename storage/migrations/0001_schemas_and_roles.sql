@@ -35,16 +35,22 @@ BEGIN
         USING ERRCODE = 'restrict_violation';
 END $$;
 
--- Makes a table append-only for everybody, its owner included, and grants the serving role what is left.
-CREATE FUNCTION app.make_append_only(target regclass) RETURNS void LANGUAGE plpgsql AS $$
+-- Makes a table append-only for everybody, its owner included, and grants the serving role what is left: reading, and
+-- adding rows. It may not fill the columns of `ours`; their defaults do (a later column of such a table needs its grant).
+CREATE FUNCTION app.make_append_only(target regclass, VARIADIC ours text[] DEFAULT '{}') RETURNS void LANGUAGE plpgsql AS $$
+DECLARE theirs text := '';
 BEGIN
     EXECUTE format('CREATE TRIGGER refuse_row_change BEFORE UPDATE OR DELETE ON %s
                     FOR EACH ROW EXECUTE FUNCTION app.refuse_change()', target);
     EXECUTE format('CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON %s
                     FOR EACH STATEMENT EXECUTE FUNCTION app.refuse_change()', target);
-    EXECUTE format('GRANT SELECT, INSERT ON %s TO doorstep_app', target);
+    IF cardinality(ours) > 0 THEN
+        SELECT format('(%s)', string_agg(quote_ident(attname), ', ')) INTO theirs FROM pg_attribute
+        WHERE attrelid = target AND attnum > 0 AND NOT attisdropped AND attname <> ALL (ours);
+    END IF;
+    EXECUTE format('GRANT SELECT, INSERT %s ON %s TO doorstep_app', theirs, target);
 END $$;
-REVOKE EXECUTE ON FUNCTION app.make_append_only(regclass) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION app.make_append_only(regclass, text[]) FROM PUBLIC;
 
 -- One row: which life of the database this is. A restore into a new cluster starts transaction ids anew, so the
 -- server compares `system_identifier` with the cluster's own at start and draws a new epoch when they differ.

@@ -30,7 +30,6 @@ CREATE TABLE app.ledger_entries (
     currency text NOT NULL,
     debit bigint NOT NULL DEFAULT 0 CHECK (debit >= 0),
     credit bigint NOT NULL DEFAULT 0 CHECK (credit >= 0),
-    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     CHECK ((debit = 0) <> (credit = 0))
 );
 CREATE INDEX ledger_entries_transaction ON app.ledger_entries (transaction_id);
@@ -43,14 +42,15 @@ BEGIN
                GROUP BY currency HAVING sum(debit) <> sum(credit)) THEN
         RAISE EXCEPTION 'ledger transaction % does not balance', NEW.transaction_id USING ERRCODE = 'check_violation';
     END IF;
-    IF NEW.xid IS DISTINCT FROM (SELECT xid FROM app.ledger_transactions WHERE transaction_id = NEW.transaction_id) THEN
+    IF pg_current_xact_id() -- the transaction that is committing, whatever a row says of itself
+       IS DISTINCT FROM (SELECT xid FROM app.ledger_transactions WHERE transaction_id = NEW.transaction_id) THEN
         RAISE EXCEPTION 'ledger transaction % is closed', NEW.transaction_id USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER balanced AFTER INSERT ON app.ledger_entries
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION app.ledger_must_balance();
-SELECT app.make_append_only('app.ledger_transactions');
+SELECT app.make_append_only('app.ledger_transactions', 'xid');
 SELECT app.make_append_only('app.ledger_entries');
 
 -- What was asked of the payment gateway. The intent is committed first; the call is made by nobody holding a transaction.

@@ -15,7 +15,8 @@ CREATE TABLE app.outbox (
 CREATE INDEX outbox_order ON app.outbox (xid, outbox_id);
 CREATE INDEX outbox_booking ON app.outbox (booking_id);
 CREATE INDEX outbox_audience ON app.outbox USING gin (audience);
-GRANT SELECT, INSERT ON app.outbox TO doorstep_app;
+GRANT SELECT, INSERT (event_id, topic, booking_id, area_id, audience, removed_id, correlation_id, at)
+    ON app.outbox TO doorstep_app;             -- not the xid: nobody writes into the past of the order
 
 -- NOTIFY only wakes; polling is the guarantee.
 CREATE FUNCTION app.wake_outbox() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -49,7 +50,7 @@ CREATE TABLE audit.events (
 CREATE INDEX audit_events_correlation ON audit.events (correlation_id);
 CREATE INDEX audit_events_subject ON audit.events (subject_kind, subject_id);
 CREATE INDEX audit_events_order ON audit.events (xid, audit_id);
-SELECT app.make_append_only('audit.events');
+SELECT app.make_append_only('audit.events', 'xid');
 
 -- The chain is sealed a moment later, in order, by one writer at a time; sealing adds rows and edits none.
 CREATE TABLE audit.seals (

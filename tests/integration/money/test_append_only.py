@@ -23,6 +23,14 @@ MAY = """
 SELECT privilege FROM unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER', 'REFERENCES']) AS privilege
 WHERE has_table_privilege('doorstep_app', $1, privilege)
 """
+ORDERED = """
+SELECT attrelid::regclass::text AS name, has_column_privilege('doorstep_app', attrelid, attnum, 'INSERT') AS may_fill
+FROM pg_attribute WHERE attname = 'xid' AND atthasdef ORDER BY 1
+"""
+FORGED = """
+INSERT INTO app.ledger_transactions (transaction_id, kind, correlation_id, at, xid)
+VALUES ($1, 'adjustment', 'by hand', now(), '9000000')
+"""
 OWNED = """
 SELECT count(*) FROM pg_class
 WHERE relowner IN (SELECT oid FROM pg_roles WHERE rolname LIKE 'doorstep\\_%' AND NOT rolsuper)
@@ -100,6 +108,15 @@ async def test_a_transaction_is_closed_by_its_commit(world: World) -> None:
     await world.record(LedgerPosted(old, "adjustment", None, _entries(5, 5)))
     with pytest.raises(asyncpg.CheckViolationError, match="is closed"):
         await _by_hand(world, ("USD", 3, 0), ("USD", 0, 3), to=old)
+
+
+async def test_who_serves_cannot_say_in_which_transaction_it_is(world: World) -> None:
+    """The transaction's id is PostgreSQL's word alone: nobody writes into a closed one, or into one to come."""
+    ordered = {r["name"]: r["may_fill"] for r in await world.owner.fetch(ORDERED)}
+    assert ordered == dict.fromkeys(("app.ledger_transactions", "app.outbox", "audit.events"), False)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with world.stores.db.transaction() as tx:
+            await tx.execute(FORGED, new_id())
 
 
 async def test_an_entry_speaks_the_currency_of_its_account(world: World) -> None:

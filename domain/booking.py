@@ -31,6 +31,7 @@ class State(StrEnum):
 
 FINAL = frozenset({State.COMPLETED, State.DECLINED, State.EXPIRED, State.CANCELLED, State.NO_SHOW})
 OPEN = frozenset(State) - FINAL
+TURNED_DOWN = frozenset({State.DECLINED, State.EXPIRED})
 BEFORE_ARRIVAL = frozenset({State.REQUESTED, State.ACCEPTED, State.EN_ROUTE})
 
 

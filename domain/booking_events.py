@@ -40,11 +40,10 @@ class Accepted(Happened):
 
 @dataclass(frozen=True, slots=True)
 class Declined(Happened):
-    """The technician said no. `final`: there is no next card, the booking ends."""
+    """The technician said no; why stands sealed beside it. `final`: there is no next card, the booking ends."""
 
     type: ClassVar[str] = "booking.declined"
     technician_id: UUID
-    reason: str
     final: bool
 
 
@@ -63,7 +62,6 @@ class Released(Happened):
 
     type: ClassVar[str] = "booking.released"
     technician_id: UUID
-    reason: str
     deadline_at: datetime
 
 
@@ -144,7 +142,6 @@ class Cancelled(Happened):
     """The visit will not take place. `fee_amount` in minor units of the booking's currency, by `policy`."""
 
     type: ClassVar[str] = "booking.cancelled"
-    reason: str
     by_role: str
     fee_amount: int
     policy: str

@@ -17,6 +17,8 @@ from domain.refusals import FieldError, Refusal
 
 type Facts = tuple[Fact, ...]
 
+BEFORE_SERVICE = frozenset({"late", "access"})
+ON_THE_WAY = frozenset({State.ACCEPTED, State.EN_ROUTE, State.ARRIVED, State.IN_SERVICE})
 OVERRIDES = frozenset({State.ARRIVED, State.IN_SERVICE, State.COMPLETED, State.CANCELLED, State.NO_SHOW})
 
 
@@ -42,16 +44,14 @@ def accept(booking: Booking, actor: Actor, now: datetime, evidence: dict[str, An
     return (apply(booking, ev.Accepted(booking.technician_id, evidence), now),)
 
 
-def decline(
-    booking: Booking, command: commands.Decline, actor: Actor, now: datetime, *, final: bool
-) -> Facts | Refusal:
-    """The asked technician says no; unless `final`, the next card is asked."""
+def decline(booking: Booking, actor: Actor, now: datetime, *, sealed: bytes, final: bool) -> Facts | Refusal:
+    """The asked technician says no, for a `sealed` reason; unless `final`, the next card is asked."""
     row = permitted(booking, "decline", actor.role)
     if isinstance(row, Refusal):
         return row
     if booking.technician_id is None:
         return Refusal("booking_state", "No technician is asked at the moment.")
-    return (apply(booking, ev.Declined(booking.technician_id, command.reason, final), now),)
+    return (apply(booking, ev.Declined(booking.technician_id, final), now, note=sealed),)
 
 
 def expire(booking: Booking, now: datetime, *, final: bool) -> Facts | Refusal:
@@ -130,11 +130,12 @@ def extend(booking: Booking, command: commands.Extend, actor: Actor, now: dateti
 def note(
     booking: Booking, command: commands.Note, actor: Actor, now: datetime, sealed: bytes
 ) -> Facts | Refusal:
-    """Anybody of the booking may say something while it is open; progress is the technician's, in service."""
-    if booking.state in FINAL:
-        return Refusal("booking_state", "This visit is over.")
-    if command.kind == "progress" and booking.state != State.IN_SERVICE:
-        return Refusal("booking_state", "Progress can be noted while the service is under way.")
+    """A note is for the time of the service; running late, and how to get in, may be said on the way there too."""
+    allowed = ON_THE_WAY if command.kind in BEFORE_SERVICE else frozenset({State.IN_SERVICE})
+    if booking.state not in allowed:
+        return Refusal(
+            "booking_state", f"A booking that is {booking.state} takes no note of kind {command.kind}."
+        )
     return (apply(booking, ev.Noted(command.kind, actor.role), now, note=sealed),)
 
 
@@ -147,8 +148,8 @@ def complete(booking: Booking, actor: Actor, now: datetime) -> Facts | Refusal:
 
 
 def cancel(
-    booking: Booking, command: commands.Cancel, actor: Actor, now: datetime, *, fee_amount: int, policy: str,
-    deadline_at: datetime,
+    booking: Booking, command: commands.Cancel, actor: Actor, now: datetime, *, sealed: bytes, fee_amount: int,
+    policy: str, deadline_at: datetime,
 ) -> Facts | Refusal:  # fmt: skip
     """End the visit, with the fee that the policy names; or, from its technician, give it back until `deadline_at`."""
     row = permitted(booking, "cancel", actor.role)
@@ -157,8 +158,8 @@ def cancel(
     if row.target == State.REQUESTED:
         if booking.technician_id is None:
             return Refusal("booking_state", "No technician has this booking.")
-        return (apply(booking, ev.Released(booking.technician_id, command.reason, deadline_at), now),)
-    event = apply(booking, ev.Cancelled(command.reason, actor.role, fee_amount, policy), now)
+        return (apply(booking, ev.Released(booking.technician_id, deadline_at), now, note=sealed),)
+    event = apply(booking, ev.Cancelled(actor.role, fee_amount, policy), now, note=sealed)
     if actor.role == Role.CUSTOMER:
         return (event,)
     return (event, Decided("booking.cancelled", "booking", str(booking.booking_id), command.reason))

@@ -41,8 +41,11 @@ class JobWanted(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Replied(Fact):
-    """The answer that an Idempotency-Key gets for ever (24 h): written with the work that it answers for."""
+    """The answer that an Idempotency-Key gets for 24 h, written with the work that it answers for.
+
+    `sealed`: the body under the key of the person who asked, since it may hold an address.
+    """
 
     status: int
-    body: Mapping[str, Any]
+    sealed: bytes | None
     booking_id: UUID | None = None

@@ -223,7 +223,7 @@ class Filters(Page):
         description="One state, or several with commas between",
         examples=["accepted"],
     )
-    since: Instant | None = Field(default=None, description="Created at or after")
+    since: Instant | None = Field(default=None, description="Changed at or after")
     technician_id: UUID | None = None
     customer_id: UUID | None = None
     area_id: UUID | None = None

@@ -76,7 +76,7 @@ async def _apply(tx: Tx, booking_id: UUID, context: Context, rule: Rule, also_lo
     after = next((f.booking for f in reversed(facts) if isinstance(f, BookingEvent)), booking)
     around = await surroundings(tx, [after])
     reply = Reply(200, view_for(after, around, context.actor), version=after.version)
-    await record(tx, [*facts, *idempotency.kept(reply, context, booking_id)], context)
+    await record(tx, [*facts, *await idempotency.kept(tx, reply, context, booking_id)], context)
     return reply
 
 

@@ -15,7 +15,7 @@ from domain.facts import Decided
 from domain.payments import Purpose
 from domain.refusals import Refusal
 from services.booking_command import run, taken_time
-from services.booking_steps import after, answer_by, collect, gate
+from services.booking_steps import after, answer_by, collect, gate, sealed
 from services.policy import Policy
 from services.reply import Answer
 from services.stores import Stores
@@ -28,7 +28,8 @@ async def decline(stores: Stores, booking_id: UUID, command: commands.Decline, c
 
     async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
         following = await _next_offer(tx, stores.policy, booking, context)
-        facts = rules.decline(booking, command, context.actor, context.now, final=following is None)
+        words = await sealed(tx, context, command.reason)
+        facts = rules.decline(booking, context.actor, context.now, sealed=words, final=following is None)
         return await _then(tx, stores.policy, facts, following, "declined", context)
 
     return await run(stores, booking_id, context, rule)
@@ -52,8 +53,8 @@ async def cancel(stores: Stores, booking_id: UUID, command: commands.Cancel, con
         fee = cancellation.fee(booking, context.now, stores.policy)
         deadline_at = answer_by(stores.policy, context.now)
         facts = rules.cancel(
-            booking, command, context.actor, context.now, fee_amount=fee.amount, policy=fee.policy,
-            deadline_at=deadline_at,
+            booking, command, context.actor, context.now, sealed=await sealed(tx, context, command.reason),
+            fee_amount=fee.amount, policy=fee.policy, deadline_at=deadline_at,
         )  # fmt: skip
         if isinstance(facts, Refusal):
             return facts

@@ -50,6 +50,8 @@ HOLD_S = 90
 ABANDON_AFTER_S = 120
 ON_BEHALF = frozenset({Role.SUPPORT, Role.DISPATCHER})
 QUOTE_LEEWAY = timedelta(minutes=2)
+HOLDS = (Kind.AUTHORIZE, Kind.VERIFY)
+UNDECIDED = (Status.PENDING, Status.SUCCEEDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,18 +200,36 @@ def _blank(
 
 
 async def _unsettled(tx: Tx, booking_id: UUID | None) -> PaymentIntent | None:
-    """Return the intent that a dead predecessor of this key left pending: asking the gateway again finds its answer."""
+    """Return the intent that a dead predecessor of this key left: asking the gateway again finds the same answer.
+
+    It may be answered already (the gateway's message came first); one that is being released is no longer ours.
+    """
     if booking_id is None:
         return None
-    for intent in await payment_rows.of_booking(tx, booking_id):
-        if intent.kind in (Kind.AUTHORIZE, Kind.VERIFY) and intent.status is Status.PENDING:
+    intents = await payment_rows.of_booking(tx, booking_id)
+    resolved = {intent.parent_id for intent in intents}
+    for intent in intents:
+        if intent.kind in HOLDS and intent.status in UNDECIDED and intent.intent_id not in resolved:
             return intent
     return None
+
+
+async def _still_ours(tx: Tx, intent: PaymentIntent) -> bool:
+    """Lock the intent and tell whether its hold may still carry a booking: nobody gave it up meanwhile."""
+    locked = await payment_rows.lock(tx, intent.intent_id)
+    if locked is None or locked.status not in UNDECIDED:
+        return False
+    others = await payment_rows.of_booking(tx, intent.booking_id)
+    return all(other.parent_id != intent.intent_id for other in others)
 
 
 async def _confirm(stores: Stores, tx: Tx, asked: Asked, outcome: Authorized, context: Context) -> Answer:
     """Commit the booking with its first events, the firm time, the settled intent and the answer."""
     await reservations.lock_technician(tx, asked.technician_id)
+    if not await _still_ours(tx, asked.intent):
+        await record(tx, [reservations.LetGo(asked.booking.booking_id, asked.technician_id)], context)
+        refusal = Refusal("not_ready", "The payment took too long and was let go; nothing was booked.")
+        return await idempotency.refuse(tx, refusal, context)
     number = await bookings.next_number(tx)
     requested = apply(
         replace(asked.booking, number=number),
@@ -228,7 +248,7 @@ async def _confirm(stores: Stores, tx: Tx, asked: Asked, outcome: Authorized, co
         authorized,
         taken_time(booking, asked.technician_id, stores.policy.travel_buffer_s),
         PaymentSettled(asked.intent.intent_id, Status.SUCCEEDED, outcome.gateway_ref),
-        *idempotency.kept(reply, context, booking.booking_id),
+        *await idempotency.kept(tx, reply, context, booking.booking_id),
     ]
     if outcome.verified_only:
         near = booking.starts_at - timedelta(seconds=stores.policy.verify_only_after_s)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from domain.booking import Booking
+from domain.booking import TURNED_DOWN, Booking
 from domain.context import Actor, Context, Role
 from domain.refusals import Refusal
 from services.paging import foreign_cursor
@@ -27,6 +27,7 @@ SELECT credential_id, credential_type, jurisdiction, status, expires_on, verifie
 FROM app.credentials WHERE technician_id = $1 ORDER BY credential_type, credential_id
 """
 CURSOR_FIELDS = 2
+STAFF = frozenset({Role.SUPPORT, Role.FINANCE, Role.FOUNDER, Role.SYSTEM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def is_own(booking: Booking, actor: Actor) -> bool:
         case Role.CUSTOMER:
             return booking.customer_id == actor.person_id
         case Role.TECHNICIAN:
-            return booking.technician_id == actor.person_id
+            return booking.technician_id == actor.person_id and booking.state not in TURNED_DOWN
         case Role.DISPATCHER:
             return actor.covers(booking.area_id)
         case _:
@@ -66,7 +67,8 @@ def is_own(booking: Booking, actor: Actor) -> bool:
 
 def may_read(booking: Booking, actor: Actor) -> bool:
     """Tell whether the caller may read this booking at all."""
-    return is_own(booking, actor) or actor.role in (Role.SUPPORT, Role.FINANCE, Role.FOUNDER, Role.SYSTEM)
+    turned_down = actor.role == Role.TECHNICIAN and booking.technician_id == actor.person_id
+    return is_own(booking, actor) or turned_down or actor.role in STAFF
 
 
 def view(booking: Booking, around: Surroundings, *, full: bool, initials: bool = False) -> dict[str, Any]:
@@ -215,7 +217,7 @@ def event_view(
     data = dict(row["data"])
     data.pop("evidence", None)
     if note is not None:
-        data["text"] = note
+        data["text" if "author_role" in data else "reason"] = note
     return {
         "cursor": cursor,
         "event_id": str(row["event_id"]),

@@ -104,7 +104,7 @@ async def refund(stores: Stores, booking_id: UUID, amount: Money, reason: str, c
         decided = Decided("finance.refunded", "booking", str(booking_id), reason,
                           {"refund_id": str(refund_id), **_money(amount)})  # fmt: skip
         wanted = payments.refund(intent, refund_id, amount.amount, reason)
-        await record(tx, [*wanted, decided, *idempotency.kept(reply, context)], context)
+        await record(tx, [*wanted, decided, *await idempotency.kept(tx, reply, context)], context)
     return reply
 
 
@@ -134,7 +134,7 @@ async def adjust(
                           {"debit": codes[0], "credit": codes[1], **_money(amount)})  # fmt: skip
         reply = Reply(201, {"transaction_id": str(posted.transaction_id), "debit": codes[0], "credit": codes[1],
                             "amount": _money(amount), "reason": reason})  # fmt: skip
-        await record(tx, [posted, decided, *idempotency.kept(reply, context)], context)
+        await record(tx, [posted, decided, *await idempotency.kept(tx, reply, context)], context)
     return reply
 
 

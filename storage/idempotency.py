@@ -44,7 +44,7 @@ def rows(fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]:  # noqa
     if isinstance(fact, Replied) and context.claim is not None:
         c = context.claim
         yield Row("idempotency", {
-            "principal": c.principal, "route": c.route, "key": c.key, "status": fact.status, "body": fact.body,
+            "principal": c.principal, "route": c.route, "key": c.key, "status": fact.status, "body": fact.sealed,
             "booking_id": fact.booking_id,
         })  # fmt: skip
 

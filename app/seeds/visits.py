@@ -78,7 +78,7 @@ class Teller:
         yield self._request()
         match planned.outcome:
             case "declined":
-                declined = ev.Declined(self._technician_id, "Already promised elsewhere", final=True)
+                declined = ev.Declined(self._technician_id, final=True)
                 yield self._step(self._technician(90), declined)
                 yield self._let_go()
             case "expired":
@@ -87,7 +87,7 @@ class Teller:
                 yield self._let_go()
             case "cancelled":
                 yield self._accept()
-                yield self._step(self._customer(150), ev.Cancelled("Plans changed", "customer", 0, version))
+                yield self._step(self._customer(150), ev.Cancelled("customer", 0, version))
                 yield self._let_go()
             case _:
                 yield self._accept()

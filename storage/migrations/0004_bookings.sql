@@ -127,7 +127,7 @@ CREATE TABLE app.idempotency_keys (
     fingerprint bytea NOT NULL,
     locked_until timestamptz NOT NULL,         -- a claim whose process died may be taken over after this
     status integer,                            -- NULL: still running
-    body jsonb,
+    body bytea,                                -- sealed under the caller's key: it may hold an address
     booking_id uuid,                           -- what a taken-over claim goes on with
     created_at timestamptz NOT NULL,
     PRIMARY KEY (principal, route, key)

@@ -26,19 +26,31 @@ BEGIN
                 RAISE EXCEPTION 'booking % changed in between', b.booking_id USING ERRCODE = 'unique_violation';
             END IF;
         ELSE
-            INSERT INTO app.bookings SELECT b.*;
+            INSERT INTO app.bookings (
+                booking_id, number, state, version, service, experience, customer_id, technician_id, match_id,
+                card_id, area_id, jurisdiction, starts_at, ends_at, expected_end_at, deadline_at, base_amount,
+                travel_amount, tax_amount, total_amount, currency, tax_bp, payment_status, gps_session_id,
+                fallback, address, offered, near_at, arrived_at, fee_amount, rated, created_at, updated_at)
+            VALUES (
+                b.booking_id, b.number, b.state, b.version, b.service, b.experience, b.customer_id,
+                b.technician_id, b.match_id, b.card_id, b.area_id, b.jurisdiction, b.starts_at, b.ends_at,
+                b.expected_end_at, b.deadline_at, b.base_amount, b.travel_amount, b.tax_amount, b.total_amount,
+                b.currency, b.tax_bp, b.payment_status, b.gps_session_id, b.fallback, b.address, b.offered,
+                b.near_at, b.arrived_at, b.fee_amount, b.rated, b.created_at, b.updated_at);
         END IF;
     END LOOP;
 END $$;
 
 CREATE FUNCTION app.write_booking_events(rows jsonb) RETURNS void LANGUAGE sql AS $$
     INSERT INTO app.booking_events
-    SELECT * FROM jsonb_populate_recordset(NULL::app.booking_events, rows)
+        (event_id, booking_id, seq, type, at, actor_id, actor_role, correlation_id, causation_id, data)
+    SELECT event_id, booking_id, seq, type, at, actor_id, actor_role, correlation_id, causation_id, data
+    FROM jsonb_populate_recordset(NULL::app.booking_events, rows)
 $$;
 
 CREATE FUNCTION app.write_booking_notes(rows jsonb) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO app.booking_notes
-    SELECT * FROM jsonb_populate_recordset(NULL::app.booking_notes, rows)
+    INSERT INTO app.booking_notes (event_id, author_id, text)
+    SELECT event_id, author_id, text FROM jsonb_populate_recordset(NULL::app.booking_notes, rows)
 $$;
 
 -- `released: true` ends a claim on a technician's time; otherwise the claim is made, or made firm.
@@ -81,7 +93,8 @@ BEGIN
 END $$;
 
 CREATE FUNCTION app.write_ratings(rows jsonb) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO app.ratings SELECT * FROM jsonb_populate_recordset(NULL::app.ratings, rows)
+    INSERT INTO app.ratings (booking_id, technician_id, stars, comment, at)
+    SELECT booking_id, technician_id, stars, comment, at FROM jsonb_populate_recordset(NULL::app.ratings, rows)
 $$;
 
 CREATE FUNCTION app.write_shares(rows jsonb) RETURNS void LANGUAGE plpgsql AS $$

@@ -305,3 +305,14 @@ async def test_history_cannot_be_edited(world: World) -> None:
     with pytest.raises(asyncpg.RestrictViolationError):
         await owner.execute("DELETE FROM app.booking_events")
     await owner.close()
+
+
+async def test_notes_have_their_time(world: World) -> None:
+    """Running late may be said on the way; a message is for the time of the service; afterwards nothing."""
+    booking_id = await world.book()
+    context = world.context(world.technician())
+    late, message = commands.Note("Ten minutes", "late"), commands.Note("Hello", "message")
+    assert code(await booking.note(world.stores, booking_id, late, context)) == "booking_state"
+    await visit(world, booking_id, until="depart")
+    good(await booking.note(world.stores, booking_id, late, context))
+    assert code(await booking.note(world.stores, booking_id, message, context)) == "booking_state"

@@ -66,7 +66,7 @@ class BookingLife(RuleBasedStateMachine):
         b, actor, now = self.booking, self._actor(role), self.now
         outcomes: dict[str, Any] = {
             "accept": lambda: rules.accept(b, actor, now, {}),
-            "decline": lambda: rules.decline(b, commands.Decline("no"), actor, now, final=final),
+            "decline": lambda: rules.decline(b, actor, now, sealed=b"", final=final),
             "expire": lambda: rules.expire(b, now, final=final),
             "depart": lambda: rules.depart(b, actor, now, session_id=UUID(int=50), opens_before_s=14400),
             "arrive": lambda: rules.arrive(b, commands.Arrive(), actor, now),
@@ -85,7 +85,7 @@ class BookingLife(RuleBasedStateMachine):
             "extend": lambda: rules.extend(b, commands.Extend(15), actor, now),
             "complete": lambda: rules.complete(b, actor, now),
             "cancel": lambda: rules.cancel(
-                b, commands.Cancel("x"), actor, now, fee_amount=5, policy="1", deadline_at=now
+                b, commands.Cancel("x"), actor, now, sealed=b"", fee_amount=5, policy="1", deadline_at=now
             ),
             "no_show": lambda: rules.no_show(b, actor, now, wait_s=600, fee_amount=7, policy="1"),
             "note": lambda: rules.note(b, commands.Note("hi", "message"), actor, now, b"sealed"),

@@ -31,6 +31,8 @@ app.add_typer(user, name="user")
 match = typer.Typer(help="Who was offered to whom, and why.", **STYLE)  # type: ignore[arg-type]
 app.add_typer(audit, name="audit")
 app.add_typer(match, name="match")
+job = typer.Typer(help="Work that nobody could do.", **STYLE)  # type: ignore[arg-type]
+app.add_typer(job, name="job")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")]
@@ -137,6 +139,24 @@ def match_replay(match_id: Annotated[str, typer.Argument(help="The match's id.")
     typer.echo(
         f"The order is the one that was shown: {len(replayed.lines)} ranked, {replayed.swaps} swapped."
     )
+
+
+@job.command("list")
+def job_list() -> None:
+    """Show the jobs that gave up, newest first."""
+    from app.jobs import given_up
+
+    for line in given_up(load()) or ["No job gave up."]:
+        typer.echo(line)
+
+
+@job.command("again")
+def job_again(job_id: Annotated[str, typer.Argument(help="The job's id, as `job list` shows it.")]) -> None:
+    """Let a job that gave up run again."""
+    from app.jobs import again
+
+    again(load(), job_id)
+    typer.echo("It runs again as soon as a server does.")
 
 
 @app.command(rich_help_panel="Look after")

@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from app.serving import PortTaken, check_port
 from app.settings import Settings, SettingsError
 from app.signing import secret_key
+from storage import jobs
 from storage.embedded import EmbeddedPostgresError, running_postgres
 from storage.migrate import pending_migrations
 
@@ -152,6 +153,7 @@ async def _postgresql(url: str) -> AsyncIterator[Finding]:
         else:
             yield Finding("Migrations", "good", "all applied")
             yield await _roles(connection)
+            yield await _jobs(connection)
         began = time.time()
         theirs = (await connection.fetchval("SELECT clock_timestamp()")).timestamp()
         skew_s = theirs - (began + time.time()) / 2
@@ -179,6 +181,20 @@ async def _roles(connection: asyncpg.Connection) -> Finding:
             f"As the owner: GRANT {', '.join(lacking)} TO that login.",
         )  # fmt: skip
     return Finding("Roles", "good", "this login may serve")
+
+
+async def _jobs(connection: asyncpg.Connection) -> Finding:
+    try:
+        rows = await jobs.depth(connection)
+    except asyncpg.InsufficientPrivilegeError:
+        return Finding("Jobs", "note", "this login may not look at them")
+    failed = sum(row["jobs"] for row in rows if row["status"] == "failed")
+    if failed:
+        return Finding(
+            "Jobs", "bad", f"{failed} gave up",
+            "`doorstep job list` says which and why; `doorstep job again` lets one run again.",
+        )  # fmt: skip
+    return Finding("Jobs", "good", f"{sum(row['jobs'] for row in rows)} waiting or running, none gave up")
 
 
 async def _redis(url: str) -> Finding:

@@ -1,8 +1,8 @@
 """The worker: takes jobs from PostgreSQL through pgqueuer, one process beside another, and writes down each try.
 
 A job that fails is tried again with exponential backoff and jitter, `MAX_ATTEMPTS` times (about three hours), then held
-as failed, where `doorstep doctor` and `/system` see it and a person may let it run again. A worker that dies
-leaves its jobs to the others once its heartbeat is late, so handlers may run twice.
+as failed, where `doorstep doctor` sees it and `doorstep job again` lets it run again. A worker that dies leaves its
+jobs to the others once its heartbeat is late, so handlers may run twice.
 """
 
 import asyncio
@@ -57,6 +57,7 @@ AT_ONCE = 8  # jobs of one process, so that requests find connections too; more 
 POLL_S = 5.0  # NOTIFY wakes the worker; this is the guarantee
 HEARTBEAT_S = 30.0
 TIDY_EVERY_S = 3600.0
+AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 SETTINGS = DBSettings(db_schema="jobs")
 
@@ -76,18 +77,19 @@ class _Executor(AbstractEntrypointExecutor):
         self._name, self._job, self._stores = name, job, stores
 
     async def execute(self, job: QueuedJob, context: QueueContext) -> None:  # noqa: ARG002 - the library's signature
-        wanted = _read(job)
-        started_at, attempt = datetime.now(UTC), job.attempts + 1
         try:
-            await self._job.run(self._stores, wanted.payload, wanted.context)
+            await self._try(_read(job), job.attempts + 1)
         except (
             asyncio.CancelledError
         ) as error:  # the process ends; the library would take it for "no longer wanted"
             raise RetryRequested(reason="the worker ended") from error
+
+    async def _try(self, wanted: _Wanted, attempt: int) -> None:
+        started_at = datetime.now(UTC)
+        try:
+            await self._job.run(self._stores, wanted.payload, wanted.context)
         except Exception as error:
-            last = attempt >= MAX_ATTEMPTS
-            if last and self._job.gave_up is not None:
-                await self._job.gave_up(self._stores, wanted.payload, wanted.context)
+            last = attempt >= MAX_ATTEMPTS and await self._gave_up(wanted)
             said = str(error) if isinstance(error, Later) else type(error).__name__
             await self._note(wanted, attempt, started_at, "failed" if last else "retried", said)
             told = log.error if last else log.warning
@@ -99,12 +101,29 @@ class _Executor(AbstractEntrypointExecutor):
             raise RetryRequested(delay=delay(attempt), reason=said) from error
         await self._note(wanted, attempt, started_at, "done", None)
 
+    async def _gave_up(self, wanted: _Wanted) -> bool:
+        """Record that nobody could; False when not even that could be done, and the last try is not the last."""
+        if self._job.gave_up is None:
+            return True
+        try:
+            await self._job.gave_up(self._stores, wanted.payload, wanted.context)
+        except AWAY as error:
+            log.warning("job_not_given_up", job_id=str(wanted.job_id), error=type(error).__name__)
+            return False
+        return True
+
     async def _note(
         self, wanted: _Wanted, attempt: int, started_at: datetime, outcome: str, error: str | None
     ) -> None:
-        async with self._stores.db.transaction() as tx:
-            await jobs.ran(tx, wanted.job_id, attempt=attempt, started_at=started_at, ended_at=datetime.now(UTC),
-                           outcome=outcome, error=error)  # fmt: skip
+        """Write a try down. Without the note the record has a hole; raising here would end the job itself."""
+        try:
+            async with self._stores.db.transaction() as tx:
+                await jobs.ran(tx, wanted.job_id, attempt=attempt, started_at=started_at, ended_at=datetime.now(UTC),
+                               outcome=outcome, error=error)  # fmt: skip
+        except AWAY as away:
+            log.warning(
+                "job_not_noted", job_id=str(wanted.job_id), outcome=outcome, error=type(away).__name__
+            )
 
 
 def delay(attempt: int) -> timedelta:
@@ -166,7 +185,7 @@ async def _tidy(stores: Stores) -> None:
         try:
             async with stores.db.transaction() as tx:
                 await jobs.forget_old_log(tx, datetime.now(UTC))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except AWAY as error:
             log.warning("job_log_not_tidied", error=type(error).__name__)
         await asyncio.sleep(TIDY_EVERY_S)
 

@@ -18,9 +18,12 @@ RAN = """
 INSERT INTO app.job_runs (job_id, attempt, started_at, ended_at, outcome, error) VALUES ($1, $2, $3, $4, $5, $6)
 """
 FAILED = """
-SELECT j.job_id, j.name, j.payload, j.correlation_id, j.wanted_at, r.attempt, r.ended_at, r.error
-FROM app.job_runs r JOIN app.jobs j USING (job_id)
-WHERE r.outcome = 'failed' AND ($1::timestamptz IS NULL OR r.ended_at < $1) ORDER BY r.ended_at DESC LIMIT $2
+SELECT j.job_id, j.name, j.payload, j.correlation_id, j.wanted_at, q.updated AS failed_at, r.attempt, r.error
+FROM jobs.pgqueuer q
+JOIN app.jobs j ON j.job_id = (convert_from(q.payload, 'UTF8')::jsonb ->> 'job_id')::uuid
+LEFT JOIN LATERAL (
+    SELECT attempt, error FROM app.job_runs WHERE job_id = j.job_id ORDER BY run_id DESC LIMIT 1) r ON true
+WHERE q.status = 'failed' ORDER BY q.updated DESC LIMIT $1
 """
 DEPTH = """
 SELECT entrypoint AS name, status::text AS status, count(*) AS jobs,
@@ -61,9 +64,9 @@ async def ran(
     await tx.execute(RAN, job_id, attempt, started_at, ended_at, outcome, error)
 
 
-async def failures(tx: Tx, before: datetime | None, limit: int) -> list[asyncpg.Record]:
-    """List jobs that nobody could do, newest first."""
-    return await tx.fetch(FAILED, before, limit)
+async def failures(tx: Tx, limit: int) -> list[asyncpg.Record]:
+    """List jobs that nobody could do, newest first; `attempt` and `error` are of the last try that was noted."""
+    return await tx.fetch(FAILED, limit)
 
 
 async def depth(tx: Tx) -> list[asyncpg.Record]:

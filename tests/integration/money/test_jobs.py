@@ -10,7 +10,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
+from app.doctor import findings
+from app.jobs import again, given_up
+from app.settings import Settings, SettingsError
 from domain.context import Context
 from domain.facts import JobWanted
 from domain.payments import collect
@@ -19,6 +23,7 @@ from services.job import Job, Later
 from services.stores import Stores
 from storage import jobs
 from storage.ids import new_id
+from tests.conftest import Database
 from tests.integration.money.conftest import World
 
 DOOMED = """
@@ -118,7 +123,7 @@ async def test_a_failing_job_is_tried_again_and_held_at_last(
         await until(world, "SELECT count(*) FROM jobs.pgqueuer WHERE status = 'failed'", 1, stop=stop)
     assert gave_up == ["this"]
     async with world.stores.db.transaction() as tx:
-        (failed,) = await jobs.failures(tx, None, 10)
+        (failed,) = await jobs.failures(tx, 10)
         assert (failed["name"], failed["attempt"], failed["error"]) == ("fail", 3, "ValueError")
         assert [(r["name"], r["status"]) for r in await jobs.depth(tx)] == [("fail", "failed")]
         assert await jobs.requeue(tx, failed["job_id"])
@@ -128,6 +133,58 @@ async def test_a_failing_job_is_tried_again_and_held_at_last(
         await until(world, "SELECT count(*) FROM app.job_runs WHERE outcome = 'done'", 1, stop=again)
     outcomes = await world.one("SELECT array_agg(outcome ORDER BY run_id) FROM app.job_runs")
     assert outcomes == ["retried", "retried", "failed", "done"]
+    async with world.stores.db.transaction() as tx:
+        assert await jobs.failures(tx, 10) == []
+
+
+async def test_a_try_that_cannot_be_noted_is_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the pool exhausted neither the work nor its note goes through: the job waits, and is done later."""
+    monkeypatch.setattr(worker, "MAX_ATTEMPTS", 2)
+    monkeypatch.setattr(worker, "delay", lambda _: timedelta(seconds=0.01))
+    away, tries, really = True, 0, jobs.ran
+
+    async def work(_: Stores, payload: Mapping[str, Any], context: Context) -> None:
+        nonlocal tries
+        tries += 1
+        if away:
+            raise TimeoutError
+
+    async def give_up(_: Stores, payload: Mapping[str, Any], context: Context) -> None:
+        nonlocal away
+        away = tries < 4
+        raise TimeoutError
+
+    async def ran(*args: Any, **kwargs: Any) -> None:
+        if away or tries < 5:
+            raise TimeoutError
+        await really(*args, **kwargs)
+
+    monkeypatch.setattr(jobs, "ran", ran)
+    await world.record(JobWanted("work", {}))
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.work(world.stores, stop, {"work": Job(work, give_up)}))
+        await until(world, "SELECT count(*) FROM app.job_runs WHERE outcome = 'done'", 1, stop=stop)
+    assert (tries, await world.one("SELECT count(*) FROM jobs.pgqueuer")) == (5, 0)
+
+
+async def test_doctor_and_the_command_line_show_who_gave_up(world: World, database: Database) -> None:
+    """A job that was held without a note is seen, named, and run again by its id."""
+    await world.record(JobWanted("never", {}))
+    await world.owner.execute("UPDATE jobs.pgqueuer SET status = 'failed'")
+    settings = Settings(database_url=SecretStr(database.app_url))
+    found = {finding.subject: finding for finding in await findings(settings)}
+    assert (found["Jobs"].grade, found["Jobs"].seen) == ("bad", "1 gave up")
+    job_id = str(await world.one("SELECT job_id FROM app.jobs"))
+    (line,) = await asyncio.to_thread(given_up, settings)
+    assert line.startswith(f"{job_id} never since ")
+    assert line.endswith(": not noted")
+    await asyncio.to_thread(again, settings, job_id)
+    assert await world.one("SELECT status::text FROM jobs.pgqueuer") == "queued"
+    with pytest.raises(SettingsError, match="No job of that id gave up"):
+        await asyncio.to_thread(again, settings, job_id)
 
 
 async def test_a_capture_goes_through_the_queue(world: World) -> None:

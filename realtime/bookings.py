@@ -20,7 +20,7 @@ from services import feed
 from services.feed import STAFF, Batch
 from services.reply import Answer, Reply
 from services.stores import Stores
-from storage.outbox import Place
+from storage.outbox import START, Place
 
 EVERYTHING = "everything"
 READ_AGAIN = 5
@@ -51,15 +51,24 @@ class BookingsDoor(Door):
         self._rooms.leave_all(client)
 
     async def _sync(self, client: Client, message: Sync, _now: datetime) -> Answer:
+        try:
+            answer = await self._caught_up(client, message.cursor)
+        finally:
+            if client.ending:  # it left while we read: nobody else would take it out again
+                await self.left(client)
+        return Refusal("unauthenticated", "This socket has ended.") if client.ending else answer
+
+    async def _caught_up(self, client: Client, cursor: str | None) -> Answer:
         epoch = await feed.epoch(self.stores)
-        place = await self._start(message.cursor)
+        place = START if cursor is None else await feed.place_of(self.stores, cursor)
         if isinstance(place, Refusal):
             self.wire.measures.resyncs.inc()
             return place
-        state = self._feeds[client] = Feed(place)
+        state = self._feeds[client] = Feed(place)  # from here on `missed` tells of what passes while we read
         self._rooms.enter(client, EVERYTHING if client.actor.role in STAFF else client.actor.person_id)
         events: list[dict[str, Any]] = []
-        if message.cursor is None:
+        if cursor is None:
+            state.after = await feed.head(self.stores)
             state.live = not state.missed
         for _ in range(READ_AGAIN):
             if state.live:
@@ -73,13 +82,14 @@ class BookingsDoor(Door):
             state.live = not state.missed
         if not state.live:
             self._rooms.leave_all(client)
-        cursor = feed.encode_cursor(epoch, state.after)
-        return Reply(200, {"events": events, "cursor": cursor, "more": not state.live})
-
-    async def _start(self, cursor: str | None) -> Place | Refusal:
-        if cursor is None:
-            return await feed.head(self.stores)
-        return await feed.place_of(self.stores, cursor)
+        return Reply(
+            200,
+            {
+                "events": events,
+                "cursor": feed.encode_cursor(epoch, state.after),
+                "more": not state.live,
+            },
+        )
 
     def readers(self, row: Mapping[str, Any]) -> set[Client]:
         """Return the sockets that may have to hear of a row."""

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from services import feed
+from services.stores import Stores
 from storage.outbox import START, Place
 from tests.integration.sockets import Exchange, open_exchange
 from tests.integration.world import AREA, World
@@ -131,6 +132,54 @@ async def test_history_meets_the_present_without_a_gap(exchange: Exchange) -> No
     finally:
         await pouring
         await writer.close()
+
+
+async def test_what_happens_during_a_first_sync_is_not_lost(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay passes an event between the present that a null sync read and its answer: the reader has it anyway."""
+    really = feed.head
+
+    async def slow(stores: Stores) -> Place:
+        place = await really(stores)
+        await asyncio.sleep(1.0)
+        return place
+
+    line = await exchange.connect("/bookings", exchange.world.customers[0])
+    monkeypatch.setattr(feed, "head", slow)
+    syncing = asyncio.ensure_future(line.ask("sync", {"cursor": None}))
+    await asyncio.sleep(0.3)
+    await exchange.world.book()
+    answer = await syncing
+    assert answer["more"] is False
+    await asyncio.sleep(1.5)
+    told = answer["events"] + [data for name, data in line.said() if name == "event"]
+    assert "booking.requested" in {event["type"] for event in told}
+
+
+async def test_who_is_dropped_during_a_sync_is_forgotten(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket that ends while its sync reads leaves nothing behind."""
+    really = feed.head
+
+    async def ended(stores: Stores) -> Place:
+        (client,) = wire.clients.values()
+        wire.drop(client, "token_revoked")
+        await line.down.wait()
+        return await really(stores)
+
+    monkeypatch.setattr(feed, "head", ended)
+    wire = exchange.realtime._wire
+    door = wire.sio.namespace_handlers["/bookings"]
+    line = await exchange.connect("/bookings", exchange.world.customers[0])
+    await line.client.emit("sync", {"cursor": None}, namespace="/bookings")
+    async with asyncio.timeout(5):
+        await line.down.wait()
+        while wire.clients or door._feeds:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)
+    assert (door._feeds, door.readers({"audience": exchange.world.customers})) == ({}, set())
 
 
 async def test_lost_listener_only_slows(exchange: Exchange) -> None:

@@ -1,12 +1,12 @@
 """Deadlines are rows, fired once by any process: each due one is claimed in the transaction of what it causes.
 
 `unanswered` expires a request (or asks the next card); `overrun` is only marked, for the alert that reads the mark.
-The loop looks every second and never at more than a batch.
+The loop looks every second and never at more than a batch; now and then it also sweeps away what nobody can use again.
 """
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import structlog
@@ -15,13 +15,16 @@ from domain.context import SYSTEM, Context
 from services import booking_offers
 from services.stores import Stores
 from storage import deadlines as rows
-from storage import idempotency
+from storage import idempotency, tokens
 
 log = structlog.get_logger(__name__)
 
 BATCH = 100
 EVERY_S = 1.0
 SWEEP_EVERY = 600
+TOKENS_KEPT_FOR = timedelta(
+    days=1
+)  # past their end, so that a revoked family is known longer than its access tokens
 
 
 async def fire_due(stores: Stores, now: datetime) -> int:
@@ -61,6 +64,7 @@ async def run(stores: Stores, stop: asyncio.Event, clock: Callable[[], datetime]
         if rounds % SWEEP_EVERY == 0:
             async with stores.db.transaction() as tx:
                 await idempotency.sweep(tx, clock() - idempotency.KEPT_FOR)
+                await tokens.sweep(tx, clock() - TOKENS_KEPT_FOR)
         rounds += 1
         if fired < BATCH:
             try:

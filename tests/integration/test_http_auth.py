@@ -10,9 +10,11 @@ import asyncpg
 import jwt
 import pytest
 
-from services import auth
+from services import auth, deadlines
+from storage import tokens
 from storage.ids import new_id
 from tests.integration.door import Door
+from tests.integration.world import World
 
 ADA = {"email": "ada@test.example", "password": "correct horse", "display_name": "Ada L."}
 
@@ -197,3 +199,26 @@ async def test_an_unknown_refresh_token_is_refused(door: Door) -> None:
     """It never was one of ours."""
     said = await door.ask("POST", "/v1/auth/refresh", {"refresh_token": new_id().hex})
     assert (said.status, said.code) == (401, "unauthenticated")
+
+
+async def test_families_that_ended_are_swept_away(world: World) -> None:
+    """What nobody can refresh any more goes a day later, its tokens with it; what can be refreshed stays."""
+    now, stop = datetime.now(UTC), asyncio.Event()
+    ends = {new_id(): now + timedelta(hours=hours) for hours in (-25, -23, 1)}
+    async with world.stores.db.transaction() as tx:
+        for family_id, ends_at in ends.items():
+            await tokens.open_family(
+                tx, family_id, world.customers[0], family_id.bytes, now=now, expires_at=ends_at
+            )
+    sweeping = asyncio.create_task(deadlines.run(world.stores, stop, lambda: now))
+    owner = await asyncpg.connect(world.owner_url)
+    try:
+        async with asyncio.timeout(5):
+            while await owner.fetchval("SELECT count(*) FROM app.token_families") > 2:
+                await asyncio.sleep(0.05)
+        left = {row["family_id"] for row in await owner.fetch("SELECT family_id FROM app.refresh_tokens")}
+    finally:
+        stop.set()
+        await sweeping
+        await owner.close()
+    assert left == set(list(ends)[1:])

@@ -121,7 +121,11 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except AWAY as error:
         log.warning("store_away", error=type(error).__name__)
         return problem.response(
-            Refusal("not_ready", "A store does not answer now. Nothing was done; try again."), correlation_id
+            Refusal(
+                "not_ready",
+                "A store does not answer now. It may or may not have been done: send it again with the same key.",
+            ),
+            correlation_id,
         )
     except Exception:
         log.exception("request_failed", method=request.method)

@@ -142,6 +142,7 @@ async def test_without_postgresql_the_answer_is_not_ready(world: World) -> None:
         await world.stores.db.pool.close()
         gone = await door.ask("GET", "/v1/me", who=token)
         assert (gone.status, gone.code, gone.headers["Retry-After"]) == (503, "not_ready", "1")
+        assert "may or may not have been done" in gone.body["detail"]
         assert (await door.ask("GET", "/readyz")).status == 503
         assert (await door.ask("GET", "/healthz")).status == 200
 

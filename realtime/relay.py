@@ -30,10 +30,6 @@ PAGE = 200
 LISTEN_AGAIN_S = 2.0
 PING_EVERY_S = 10.0
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-HORIZON = """
-SELECT pg_snapshot_xmin(s)::text::bigint AS oldest, pg_snapshot_xmax(s)::text::bigint AS next
-FROM pg_current_snapshot() s
-"""
 
 type Changed = Callable[[dict[str, Any]], None]
 
@@ -117,16 +113,13 @@ class Relay:
     async def _look_at_horizon(self) -> bool:
         """Note the horizon's age; True while transactions are open that could hold rows back."""
         async with self._stores.db.reading() as tx:
-            record = await tx.fetchrow(HORIZON)
-        if record is None:
-            return False
+            horizon = await outbox.horizon(tx)
         oldest, since = self._horizon
-        if record["oldest"] != oldest or record["oldest"] == record["next"]:
-            self._horizon = (record["oldest"], time.monotonic())
+        if horizon.oldest != oldest or horizon.oldest == horizon.next:
+            self._horizon = (horizon.oldest, time.monotonic())
             since = self._horizon[1]
         self._measures.horizon_age_s.set(time.monotonic() - since)
-        waiting: bool = record["oldest"] < record["next"]
-        return waiting
+        return horizon.oldest < horizon.next
 
     async def _listen(self) -> None:
         while True:

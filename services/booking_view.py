@@ -18,14 +18,10 @@ from domain.refusals import Refusal
 from services.paging import foreign_cursor
 from services.reply import Answer, Reply
 from services.stores import Stores
-from storage import bookings, personal
+from storage import bookings, catalogue, personal
+from storage import credentials as credential_rows
 from storage.db import Tx
 
-AREA_NAMES = "SELECT area_id, name FROM app.service_areas WHERE area_id = ANY ($1)"
-CREDENTIALS_NOW = """
-SELECT credential_id, credential_type, jurisdiction, status, expires_on, verified_on
-FROM app.credentials WHERE technician_id = $1 ORDER BY credential_type, credential_id
-"""
 CURSOR_FIELDS = 2
 STAFF = frozenset({Role.SUPPORT, Role.FINANCE, Role.FOUNDER, Role.SYSTEM})
 
@@ -44,10 +40,10 @@ async def surroundings(tx: Tx, found: Iterable[Booking]) -> Surroundings:
     found = list(found)
     people = {p for b in found for p in (b.customer_id, b.technician_id) if p is not None}
     keys = await personal.keys_of(tx, [b.customer_id for b in found])
-    areas = await tx.fetch(AREA_NAMES, list({b.area_id for b in found}))
+    areas = await catalogue.area_names(tx, list({b.area_id for b in found}))
     return Surroundings(
         names=await bookings.names(tx, list(people)),
-        areas={r["area_id"]: r["name"] for r in areas},
+        areas=areas,
         addresses={b.booking_id: personal.unseal(keys.get(b.customer_id), b.address) for b in found},
     )
 
@@ -273,7 +269,9 @@ async def credentials(stores: Stores, booking_id: UUID, context: Context) -> Ans
         if booking is None or not may_read(booking, context.actor):
             return not_found()
         then = await bookings.evidence_at_acceptance(tx, booking_id)
-        rows = [] if booking.technician_id is None else await tx.fetch(CREDENTIALS_NOW, booking.technician_id)
+        rows = (
+            [] if booking.technician_id is None else await credential_rows.standing(tx, booking.technician_id)
+        )
     now = [
         {
             "credential_id": str(r["credential_id"]),

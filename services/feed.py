@@ -28,8 +28,6 @@ EXPIRED = Refusal(
     "cursor_expired", "The cursor is unknown or too old: fetch GET /v1/bookings, then sync with null."
 )
 
-NOW = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
-
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -123,7 +121,7 @@ async def place_of(stores: Stores, cursor: str) -> Place | Refusal:
     of_epoch, place = decoded
     async with stores.db.reading() as tx:
         oldest = await outbox.oldest(tx)
-        ahead = await tx.fetchval(NOW)
+        ahead = await outbox.next_xid(tx)
         if of_epoch != await outbox.epoch(tx) or place.xid > ahead:
             return EXPIRED
     if oldest is not None and place < oldest and (place != START or oldest.outbox_id > 1):

@@ -18,16 +18,8 @@ from services.policy import Policy
 from services.reply import Reply
 from services.stores import Stores
 from services.watching import area_of
+from storage import bookings, technicians
 from storage.hot import Said
-
-ENGAGED = """
-SELECT technician_id, min(updated_at) AS since FROM app.bookings
-WHERE technician_id = ANY ($1) AND state IN ('en_route', 'arrived', 'in_service') GROUP BY technician_id
-"""
-TECHNICIANS = """
-SELECT technician_id, home_lat, home_lon FROM app.technicians
-WHERE status = 'approved' AND ($1::uuid[] IS NULL OR technician_id = ANY ($1))
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +76,7 @@ async def standings(stores: Stores, technician_ids: Iterable[UUID]) -> dict[UUID
     wanted = list(technician_ids)
     known = await stores.hot.presences(wanted)
     async with stores.db.reading() as tx:
-        engaged = {r["technician_id"]: r["since"] for r in await tx.fetch(ENGAGED, wanted)}
+        engaged = await bookings.engaged_since(tx, wanted)
     found = {}
     for technician_id in wanted:
         entry = known.get(technician_id)
@@ -110,7 +102,7 @@ async def areas_of(stores: Stores, technician_ids: list[UUID] | None = None) -> 
     """Return the service area in which each approved technician (of these) has its home base."""
     async with stores.db.reading() as tx:
         found: dict[UUID, UUID | None] = {}
-        for record in await tx.fetch(TECHNICIANS, technician_ids):
+        for record in await technicians.homes(tx, technician_ids):
             area = await area_at(tx, record["home_lat"], record["home_lon"])
             found[record["technician_id"]] = area.area_id if area is not None else None
     return found

@@ -18,25 +18,11 @@ from services.booking_view import not_found
 from services.live_position import LivePosition, next_n
 from services.policy import Policy
 from services.stores import Stores
+from storage import bookings, gps_sessions, shares
 from storage.telemetry import FixRow
 
 AREA_M = 1000.0
 AREA_ACC_M = 700.0  # the radius of such a cell
-
-LEGS = """
-SELECT b.booking_id, b.state, b.customer_id, b.technician_id, b.area_id, b.gps_session_id, b.near_at
-FROM app.bookings b WHERE b.booking_id = ANY ($1)
-"""
-CLOSED_SINCE = """
-SELECT booking_id, session_id, close_reason FROM app.gps_sessions WHERE closed_at > $1
-"""
-OPEN_SESSIONS = """
-SELECT s.session_id, s.booking_id, s.technician_id, b.area_id, s.opened_at, b.near_at
-FROM app.gps_sessions s JOIN app.bookings b USING (booking_id) WHERE s.closed_at IS NULL
-"""
-ENDED_SHARES = """
-SELECT share_id FROM app.shares WHERE share_id = ANY ($1) AND (ended_at IS NOT NULL OR expires_at <= $2)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +63,7 @@ async def leg(stores: Stores, booking_id: UUID, actor: Actor) -> LegNow | Refusa
 async def legs(stores: Stores, booking_ids: Iterable[UUID]) -> dict[UUID, LegNow]:
     """Return these bookings as their watchers are concerned with them."""
     async with stores.db.reading() as tx:
-        records = await tx.fetch(LEGS, list(booking_ids))
+        records = await bookings.legs(tx, list(booking_ids))
     return {
         r["booking_id"]: LegNow(
             booking_id=r["booking_id"],
@@ -95,14 +81,14 @@ async def legs(stores: Stores, booking_ids: Iterable[UUID]) -> dict[UUID, LegNow
 async def closed_since(stores: Stores, since: datetime) -> list[ClosedLeg]:
     """Return the sessions that closed after `since`."""
     async with stores.db.reading() as tx:
-        records = await tx.fetch(CLOSED_SINCE, since)
+        records = await gps_sessions.closed_since(tx, since)
     return [ClosedLeg(r["booking_id"], r["session_id"], r["close_reason"] or "ended") for r in records]
 
 
 async def ended_shares(stores: Stores, share_ids: Sequence[UUID], now: datetime) -> set[UUID]:
     """Return those of these links that are over."""
     async with stores.db.reading() as tx:
-        return {r["share_id"] for r in await tx.fetch(ENDED_SHARES, share_ids, now)}
+        return set(await shares.ended(tx, share_ids, now))
 
 
 async def newest(stores: Stores, session_id: UUID | None) -> LivePosition | None:
@@ -116,7 +102,7 @@ async def newest(stores: Stores, session_id: UUID | None) -> LivePosition | None
 async def fleet(stores: Stores) -> list[LivePosition]:
     """Return the newest position of every open session; after a restart, as it was last stored."""
     async with stores.db.reading() as tx:
-        legs = {r["session_id"]: r for r in await tx.fetch(OPEN_SESSIONS)}
+        legs = {r["session_id"]: r for r in await gps_sessions.open_now(tx)}
     known = await stores.hot.positions(legs)
     missing = [session_id for session_id in legs if session_id not in known]
     days = list({legs[session_id]["opened_at"].astimezone(UTC).date() for session_id in missing})

@@ -44,6 +44,14 @@ NAMES = """
 SELECT p.person_id, p.display_name, t.photo_url FROM app.people p
 LEFT JOIN app.technicians t ON t.technician_id = p.person_id WHERE p.person_id = ANY ($1)
 """
+LEGS = """
+SELECT b.booking_id, b.state, b.customer_id, b.technician_id, b.area_id, b.gps_session_id, b.near_at
+FROM app.bookings b WHERE b.booking_id = ANY ($1)
+"""
+ENGAGED = """
+SELECT technician_id, min(updated_at) AS since FROM app.bookings
+WHERE technician_id = ANY ($1) AND state IN ('en_route', 'arrived', 'in_service') GROUP BY technician_id
+"""
 ACCEPTED_EVIDENCE = """
 SELECT data, at FROM app.booking_events WHERE booking_id = $1 AND type = 'booking.accepted' ORDER BY seq DESC LIMIT 1
 """
@@ -163,3 +171,13 @@ async def evidence_at_acceptance(tx: Tx, booking_id: UUID) -> tuple[dict[str, An
     """Return what the licence gate relied on when the visit was accepted, and when."""
     record = await tx.fetchrow(ACCEPTED_EVIDENCE, booking_id)
     return (record["data"]["evidence"], record["at"]) if record else None
+
+
+async def legs(tx: Tx, booking_ids: Sequence[UUID]) -> list[asyncpg.Record]:
+    """Read what decides whether somebody may watch these bookings: state, people, area, session, near."""
+    return await tx.fetch(LEGS, booking_ids)
+
+
+async def engaged_since(tx: Tx, technician_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Tell who of these technicians is on the way, at a door or in service, and since when."""
+    return {r["technician_id"]: r["since"] for r in await tx.fetch(ENGAGED, technician_ids)}

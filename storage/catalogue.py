@@ -19,6 +19,7 @@ EXPERIENCES = "SELECT experience, name, description FROM app.experiences ORDER B
 AREAS = """
 SELECT area_id, name, jurisdiction, time_zone, geometry::text AS geometry FROM app.service_areas ORDER BY area_id
 """
+AREA_NAMES = "SELECT area_id, name FROM app.service_areas WHERE area_id = ANY ($1)"
 CHAIN = """
 WITH RECURSIVE up AS (
     SELECT j.*, 0 AS height FROM app.jurisdictions j WHERE j.code = $1
@@ -112,3 +113,8 @@ def _rule_set(record: Any) -> RuleSet:
         record["version"],
         tuple(requirement(each) for each in record["requirements"]),
     )
+
+
+async def area_names(tx: Tx, area_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return the names of service areas."""
+    return {r["area_id"]: r["name"] for r in await tx.fetch(AREA_NAMES, area_ids)}

@@ -15,6 +15,10 @@ from domain.trust import CredentialWritten, RulesWritten
 from storage.db import Tx
 from storage.rows import Row
 
+STANDING = """
+SELECT credential_id, credential_type, jurisdiction, status, expires_on, verified_on
+FROM app.credentials WHERE technician_id = $1 ORDER BY credential_type, credential_id
+"""
 _COLUMNS = """
 c.credential_id, c.technician_id, c.credential_type, c.jurisdiction, c.number, c.issuer, c.issued_on, c.expires_on,
 c.status, c.verified_on, c.verified_how, c.next_check_on, c.submitted_at, c.upload_id
@@ -155,3 +159,8 @@ async def list_(
     submitted_at, credential_id = after or (None, None)
     found = await tx.fetch(LIST, state, first, last, expired_before, submitted_at, credential_id, limit)
     return [Listed(from_record(record), record["submitted_at"], record["display_name"]) for record in found]
+
+
+async def standing(tx: Tx, technician_id: UUID) -> list[asyncpg.Record]:
+    """List a technician's credentials as they stand now, without their numbers."""
+    return await tx.fetch(STANDING, technician_id)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from domain import booking_events as ev
 from domain.booking import BookingEvent
 from domain.context import Context
@@ -15,6 +17,13 @@ from storage.rows import Row
 GET = """
 SELECT session_id, booking_id, technician_id, opened_at, closed_at, close_reason
 FROM app.gps_sessions WHERE session_id = $1
+"""
+CLOSED_SINCE = """
+SELECT booking_id, session_id, close_reason FROM app.gps_sessions WHERE closed_at > $1
+"""
+OPEN_SESSIONS = """
+SELECT s.session_id, s.booking_id, s.technician_id, b.area_id, s.opened_at, b.near_at
+FROM app.gps_sessions s JOIN app.bookings b USING (booking_id) WHERE s.closed_at IS NULL
 """
 
 ENDS_A_LEG = (ev.Arrived, ev.Released, ev.Reassigned, ev.Cancelled, ev.Completed, ev.NoShow, ev.Overridden)
@@ -49,3 +58,13 @@ async def get(tx: Tx, session_id: UUID) -> Leg | None:
     """Read a GPS session."""
     record = await tx.fetchrow(GET, session_id)
     return Leg(**record) if record else None
+
+
+async def closed_since(tx: Tx, since: datetime) -> list[asyncpg.Record]:
+    """List the sessions that ended after `since`, with their reasons."""
+    return await tx.fetch(CLOSED_SINCE, since)
+
+
+async def open_now(tx: Tx) -> list[asyncpg.Record]:
+    """List the sessions that are open, with their bookings' areas."""
+    return await tx.fetch(OPEN_SESSIONS)

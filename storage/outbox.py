@@ -33,6 +33,19 @@ OLDEST = "SELECT xid::text::bigint AS xid, outbox_id FROM app.outbox ORDER BY xi
 EPOCH = "SELECT app.renew_epoch()"
 
 
+HORIZON = """
+SELECT pg_snapshot_xmin(s)::text::bigint AS oldest, pg_snapshot_xmax(s)::text::bigint AS next
+FROM pg_current_snapshot() s
+"""
+
+
+class Horizon(NamedTuple):
+    """The oldest transaction that is still open, and the next one: rows of `oldest` and later are not shown yet."""
+
+    oldest: int
+    next: int
+
+
 class Place(NamedTuple):
     """A place in the outbox: everything at or before it was read."""
 
@@ -83,3 +96,16 @@ async def epoch(tx: Tx) -> str:
     """Return the name of this life of the database, renewed after a restore elsewhere; cursors carry it."""
     value: str = await tx.fetchval(EPOCH)
     return value
+
+
+async def horizon(tx: Tx) -> Horizon:
+    """Return how far rows may be shown."""
+    record = await tx.fetchrow(HORIZON)
+    if record is None:
+        raise RuntimeError("a snapshot is always one row")
+    return Horizon(record["oldest"], record["next"])
+
+
+async def next_xid(tx: Tx) -> int:
+    """Return the transaction id that is given out next: no cursor can lie beyond it."""
+    return (await horizon(tx)).next

@@ -3,7 +3,7 @@
 A link ends with the visit, and at once when the booking gets another technician, whoever asked for that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -22,6 +22,10 @@ FROM app.shares WHERE token_hash = $1
 LIVE_OF_BOOKING = """
 SELECT share_id, booking_id, recipient_label, created_at, expires_at, ended_at, end_reason
 FROM app.shares WHERE booking_id = $1 AND ended_at IS NULL
+"""
+
+ENDED_SHARES = """
+SELECT share_id FROM app.shares WHERE share_id = ANY ($1) AND (ended_at IS NOT NULL OR expires_at <= $2)
 """
 
 
@@ -93,3 +97,8 @@ async def by_token(tx: Tx, token_hash: bytes) -> Share | None:
 async def live_of(tx: Tx, booking_id: UUID) -> list[Share]:
     """List a booking's live links."""
     return [Share(**record) for record in await tx.fetch(LIVE_OF_BOOKING, booking_id)]
+
+
+async def ended(tx: Tx, share_ids: Sequence[UUID], now: datetime) -> list[UUID]:
+    """Tell which of these links are over."""
+    return [r["share_id"] for r in await tx.fetch(ENDED_SHARES, share_ids, now)]

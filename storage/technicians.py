@@ -3,7 +3,7 @@
 The row is written by trust facts; visits and stars are counted by booking facts, in the same transaction as the visit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -49,6 +49,10 @@ WHERE t.services @> ARRAY[$1] AND p.erased_at IS NULL
 ORDER BY power(t.home_lat - $2::float8, 2) + power((t.home_lon - $3::float8) * $4::float8 / $5::float8, 2),
          t.technician_id
 LIMIT 500
+"""
+HOMES = """
+SELECT technician_id, home_lat, home_lon FROM app.technicians
+WHERE status = 'approved' AND ($1::uuid[] IS NULL OR technician_id = ANY ($1))
 """
 BECOME_TECHNICIAN = "UPDATE app.people SET role = 'technician' WHERE person_id = $1 AND role = 'customer'"
 
@@ -152,3 +156,8 @@ async def around(tx: Tx, service: str, place: Place, reach: Place, busy: Span, n
 async def become(tx: Tx, person_id: UUID) -> None:
     """Give an approved applicant the role; tokens issued from now on carry it."""
     await tx.execute(BECOME_TECHNICIAN, person_id)
+
+
+async def homes(tx: Tx, technician_ids: Sequence[UUID] | None) -> list[asyncpg.Record]:
+    """List approved technicians and where they live; all of them for None."""
+    return await tx.fetch(HOMES, technician_ids)

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
 
-from domain.refusals import FieldError, Refusal
+from domain.refusals import Refusal
 from services.reply import Answer
 
 
@@ -29,15 +28,6 @@ def error(refusal: Refusal, correlation_id: str) -> dict[str, Any]:
     if refusal.errors:
         body["errors"] = [{"pointer": e.pointer, "code": e.code, "detail": e.detail} for e in refusal.errors]
     return body
-
-
-def not_well_formed(found: ValidationError) -> Refusal:
-    """Return `validation` with each wrong field; never the value that was sent."""
-    errors = tuple(
-        FieldError("/" + "/".join(str(part) for part in each["loc"]), each["type"], each["msg"])
-        for each in found.errors(include_url=False, include_context=False, include_input=False)[:20]
-    )
-    return Refusal("validation", "The message is not well formed.", errors)
 
 
 def _plain(extra: Mapping[str, Any]) -> dict[str, Any]:

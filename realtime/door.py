@@ -24,6 +24,7 @@ from realtime.messages import Message, Renew
 from realtime.wire import Wire
 from services import auth, sharing
 from services.booking_view import stamp
+from services.field_errors import invalid
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage.ids import new_id
@@ -156,7 +157,7 @@ class Door(socketio.AsyncNamespace):
         try:
             message = hears.model.model_validate(args[0] if args else {})
         except ValidationError as found:
-            return acks.not_well_formed(found), "malformed" if hears.strict else None
+            return invalid(found), "malformed" if hears.strict else None
         now = datetime.now(UTC)
         try:
             async with asyncio.timeout(HANDLE_WITHIN_S):

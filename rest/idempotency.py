@@ -12,8 +12,8 @@ import orjson
 from domain.context import Actor, Claim
 from domain.refusals import FieldError, Refusal
 from rest.models import Body
-from rest.problem import wrong
 from rest.registry import PathValues, Route
+from services.field_errors import wrong
 
 HEADER = "Idempotency-Key"
 KEY = re.compile(r"[\x21-\x7e]{1,255}")

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from domain.refusals import FieldError, Refusal
 from rest.models import Body, Query, Raw
-from rest.problem import invalid, pointer, wrong
 from rest.registry import PathValues, Route
+from services.field_errors import invalid, pointer, wrong
 
 JSON_TYPES = frozenset({"application/json", "application/octet-stream", ""})
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 MASK = "***"
 SECRET_NAMES = re.compile(
@@ -32,6 +33,18 @@ LOG_BYTES = 5_000_000  # the demo's file turns over at this size, and one older 
 LOUD = {"aiohttp.access": "WARNING", "pgqueuer": "WARNING", "asyncio": "WARNING", "asyncpg.pool": "ERROR"}
 
 
+class _Unparsed(logging.Filter):
+    """What aiohttp could not parse is told by its kind alone: the line itself may hold a password."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take the exception, and with it the line, out of the record."""
+        raised = record.exc_info[1] if record.exc_info else None
+        if isinstance(raised, HttpProcessingError):
+            record.msg, record.args, record.exc_info = "http_not_parsed", (), None
+            record.levelno, record.levelname = logging.INFO, "INFO"
+        return True
+
+
 def configure(level: str = "info", file: Path | None = None) -> None:
     """Send everything to stdout, or to `file`, as JSON lines from `level` up."""
     handler: logging.Handler
@@ -39,6 +52,7 @@ def configure(level: str = "info", file: Path | None = None) -> None:
         handler = logging.StreamHandler(sys.stdout)
     else:
         file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
         handler = logging.handlers.RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=1)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -56,6 +70,7 @@ def configure(level: str = "info", file: Path | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("aiohttp.server").addFilter(_Unparsed())
     for name, quiet in LOUD.items():
         logging.getLogger(name).setLevel(quiet)
     structlog.configure(

@@ -17,6 +17,7 @@ from domain.refusals import FieldError, Refusal
 
 type Facts = tuple[Fact, ...]
 
+TIP_MOST_TIMES = 2  # a slipped finger, or a stolen card, shall not tip a fortune
 BEFORE_SERVICE = frozenset({"late", "access"})
 ON_THE_WAY = frozenset({State.ACCEPTED, State.EN_ROUTE, State.ARRIVED, State.IN_SERVICE})
 OVERRIDES = frozenset({State.ARRIVED, State.IN_SERVICE, State.COMPLETED, State.CANCELLED, State.NO_SHOW})
@@ -187,6 +188,9 @@ def rate(booking: Booking, command: commands.Rate, now: datetime, sealed: bytes 
     if command.tip_amount and command.tip_currency != booking.price.currency:
         words = f"This visit was paid in {booking.price.currency}, and so is its tip."
         return Refusal("validation", words, (FieldError("/tip/currency", "not_allowed", words),))
+    if command.tip_amount > TIP_MOST_TIMES * booking.price.total:
+        words = f"A tip is at most {TIP_MOST_TIMES} times what the visit cost."
+        return Refusal("validation", words, (FieldError("/tip/amount", "out_of_range", words),))
     return (apply(booking, ev.Rated(command.stars, command.tip_amount), now, note=sealed),)
 
 

@@ -16,6 +16,24 @@ MESSAGES_PER_S = 20.0
 type Room = Hashable
 
 
+@dataclass(slots=True)
+class Bucket:
+    """How much a connection may say, all its namespaces together; joining anew does not fill it."""
+
+    tokens: float = BURST
+    taken_at: float = field(default_factory=time.monotonic)
+
+    def take(self) -> bool:
+        """Take one message; False when there were too many."""
+        now = time.monotonic()
+        self.tokens = min(BURST, self.tokens + (now - self.taken_at) * MESSAGES_PER_S)
+        self.taken_at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """A link whose holder watches one booking."""
@@ -36,18 +54,6 @@ class Client:
     share: Share | None = None
     ending: bool = False
     rooms: set[Room] = field(default_factory=set)
-    tokens: float = BURST
-    taken_at: float = field(default_factory=time.monotonic)
-
-    def may_speak(self) -> bool:
-        """Take one message from this client's bucket; False when it sends too many."""
-        now = time.monotonic()
-        self.tokens = min(BURST, self.tokens + (now - self.taken_at) * MESSAGES_PER_S)
-        self.taken_at = now
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
 
 
 class Rooms:

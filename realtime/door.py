@@ -148,7 +148,8 @@ class Door(socketio.AsyncNamespace):
         self, client: Client, hears: Hears | None, args: tuple[Any, ...]
     ) -> tuple[Answer, str | None]:
         """Return the answer and, when the socket has to end for it, the reason."""
-        if not client.may_speak():
+        bucket = self.wire.buckets.get(client.eio_sid)
+        if bucket is None or not bucket.take():
             return Refusal("rate_limited", "Too many messages."), "rate_limited"
         if hears is None:
             return Refusal("validation", "There is no such event here."), None

@@ -74,9 +74,9 @@ class FixItem(BaseModel):
     t: int = Field(gt=0, lt=MAX_T_MS, strict=True, description="ms since the epoch, by the phone's clock")
     lat: Latitude
     lon: Longitude
-    acc_m: float | None = Field(default=None, ge=0)
-    spd_mps: float | None = None
-    hdg_deg: float | None = None
+    acc_m: float | None = Field(default=None, ge=0, le=1e9)
+    spd_mps: float | None = Field(default=None, ge=-1e6, le=1e6)
+    hdg_deg: float | None = Field(default=None, ge=-1e6, le=1e6)
     battery: float | None = Field(default=None, ge=0, le=1)
 
 
@@ -84,7 +84,7 @@ class Fixes(Message):
     """Fixes of one session, live or from the phone's buffer, in any order."""
 
     session_id: UUID
-    device_id: str | None = Field(default=None, min_length=1, max_length=64)
+    device_id: str | None = Field(default=None, min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")
     fixes: list[dict[str, Any]] = Field(
         min_length=1,
         max_length=MAX_FIXES,

@@ -23,7 +23,7 @@ from socketio import packet as sio_packet
 
 from domain.refusals import Refusal
 from realtime import acks
-from realtime.clients import Client
+from realtime.clients import Bucket, Client
 from services.measures import Measures
 from storage.ids import new_id
 
@@ -38,6 +38,7 @@ MAX_DOOMED = 50_000  # connections waiting to be closed; when full the next is c
 JOIN_WITHIN_S = 10.0
 CLOSE_WITHIN_S = 1.0
 PING_INTERVAL_S, PING_TIMEOUT_S = 25, 10
+RESERVED = frozenset({"connect", "disconnect"})  # the library's own: from a client they would admit anew
 
 
 class Json:
@@ -64,6 +65,7 @@ class Server(socketio.AsyncServer):
     async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
         await super()._handle_eio_connect(eio_sid, environ)
         self.wire.joining[eio_sid] = time.monotonic() + JOIN_WITHIN_S
+        self.wire.buckets[eio_sid] = Bucket()
 
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
         if not isinstance(data, str):
@@ -84,6 +86,10 @@ class Server(socketio.AsyncServer):
             return
         match packet.packet_type:
             case sio_packet.CONNECT:
+                bucket = self.wire.buckets.get(eio_sid)
+                if bucket is None or not bucket.take():
+                    self.wire.refuse(eio_sid, "rate_limited", Refusal("rate_limited", "Too many messages."))
+                    return
                 await self._handle_connect(eio_sid, packet.namespace, packet.data)
             case sio_packet.DISCONNECT:
                 await self._handle_disconnect(eio_sid, packet.namespace, self.reason.CLIENT_DISCONNECT)
@@ -92,8 +98,9 @@ class Server(socketio.AsyncServer):
             # the server asks for no acknowledgement, so an ACK has nobody to wait for it
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
-        self.wire.joining.pop(eio_sid, None)
+        self.wire.buckets.pop(eio_sid, None)
         await super()._handle_eio_disconnect(eio_sid, reason)
+        self.wire.joining.pop(eio_sid, None)
         socket = self.eio.sockets.get(eio_sid)
         if socket is not None and not socket.upgraded and reason == self.reason.CLIENT_DISCONNECT:
             socket.queue.put_nowait(None)  # its poll would wait for a ping that never comes
@@ -106,7 +113,12 @@ def _sound(packet: sio_packet.Packet) -> bool:
         case sio_packet.DISCONNECT:
             return True
         case sio_packet.EVENT:
-            return isinstance(packet.data, list) and bool(packet.data) and isinstance(packet.data[0], str)
+            return (
+                isinstance(packet.data, list)
+                and bool(packet.data)
+                and isinstance(packet.data[0], str)
+                and packet.data[0] not in RESERVED
+            )
         case sio_packet.ACK:
             return isinstance(packet.data, list)
         case _:
@@ -130,6 +142,7 @@ class Wire:
     def __init__(self, measures: Measures) -> None:
         self.measures = measures
         self.joining: dict[str, float] = {}
+        self.buckets: dict[str, Bucket] = {}  # one a connection, gone with it
         self.clients: dict[tuple[str, str], Client] = {}
         self._by_connection: dict[str, set[Client]] = {}
         self._doomed: asyncio.Queue[tuple[str, Client | None]] = asyncio.Queue(MAX_DOOMED)
@@ -150,7 +163,9 @@ class Wire:
         self._eio._async = {**self._eio._async, "websocket": PlainWebSocket}  # noqa: SLF001 - no option for it
 
     def add(self, client: Client) -> None:
-        """A client passed authentication."""
+        """A client passed authentication. Nobody takes the place of a living one, who would be out of reach then."""
+        if (client.namespace, client.sid) in self.clients:
+            raise ValueError("this client is here already")
         self.clients[client.namespace, client.sid] = client
         self._by_connection.setdefault(client.eio_sid, set()).add(client)
         self.joining.pop(client.eio_sid, None)
@@ -164,6 +179,7 @@ class Wire:
             self._by_connection.get(client.eio_sid, set()).discard(client)
             if not self._by_connection.get(client.eio_sid):
                 self._by_connection.pop(client.eio_sid, None)
+                self.joining[client.eio_sid] = time.monotonic() + JOIN_WITHIN_S  # it may join again, or goes
             self.measures.connections.labels(client.namespace, client.actor.role).dec()
         return client
 

@@ -51,7 +51,10 @@ class ListView[Item](View):
 
 
 def _utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("out of range") from None
 
 
 type Instant = Annotated[AwareDatetime, AfterValidator(_utc)]

@@ -201,8 +201,8 @@ def _decode(cursor: str) -> tuple[datetime, UUID] | None:
         if len(parts) != CURSOR_FIELDS:
             return None
         at = datetime.fromisoformat(parts[0])
-        return (at, UUID(parts[1])) if at.tzinfo else None
-    except (ValueError, binascii.Error):
+        return (at.astimezone(UTC), UUID(parts[1])) if at.tzinfo else None
+    except (ValueError, OverflowError, binascii.Error):
         return None
 
 

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -184,6 +184,6 @@ def _decode(cursor: str) -> tuple[datetime, UUID] | None:
     try:
         at, _, credential_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
         moment = datetime.fromisoformat(at)
-        return (moment, UUID(credential_id)) if moment.tzinfo else None
-    except (ValueError, binascii.Error):
+        return (moment.astimezone(UTC), UUID(credential_id)) if moment.tzinfo else None
+    except (ValueError, OverflowError, binascii.Error):
         return None

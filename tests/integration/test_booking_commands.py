@@ -316,3 +316,13 @@ async def test_notes_have_their_time(world: World) -> None:
     await visit(world, booking_id, until="depart")
     good(await booking.note(world.stores, booking_id, late, context))
     assert code(await booking.note(world.stores, booking_id, message, context)) == "booking_state"
+
+
+async def test_a_tip_has_a_bound(world: World) -> None:
+    """A tip far beyond what the visit cost is refused, and the visit can still be rated."""
+    booking_id = await world.book()
+    await visit(world, booking_id)
+    context = world.context(world.customer())
+    fortune = commands.Rate(5, None, 100_000_000, "USD")
+    assert code(await booking.rate(world.stores, booking_id, fortune, context)) == "validation"
+    good(await booking.rate(world.stores, booking_id, commands.Rate(5, None, 500, "USD"), context))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -425,6 +426,8 @@ async def test_malformed_message_ends_its_own_socket_only(exchange: Exchange) ->
     [
         ("42/gps,[not json", "malformed"),
         ("42/gps,{}", "malformed"),
+        ('42/gps,["connect",null,{"token":"of somebody"}]', "malformed"),
+        ('42/gps,["disconnect"]', "malformed"),
         ('451-/gps,["fix",{"_placeholder":true,"num":0}]', "malformed"),
         ('42/gps,["fix","' + "x" * 70_000 + '"]', "too_large"),
     ],
@@ -455,6 +458,28 @@ async def test_too_many_messages(exchange: Exchange) -> None:
         await line.client.emit("sync", {"cursor": "x"}, namespace="/bookings", callback=answered)
     assert (await line.hear("closing"))["reason"] == "rate_limited"
     assert "rate_limited" in codes
+
+
+async def test_joining_anew_does_not_fill_the_bucket(exchange: Exchange) -> None:
+    """Who leaves and joins a namespace again and again has the limits of one connection, and is ended by them."""
+    line = await exchange.connect("/gps", exchange.world.technicians[0])
+    token = await exchange.token(exchange.world.technicians[0])
+    with suppress(ConnectionError):
+        for _ in range(80):
+            await line.client.eio.ws.send_str("41/gps,")
+            await line.client.eio.ws.send_str('40/gps,{"token":"' + token + '"}')
+    async with asyncio.timeout(10):
+        await line.down.wait()
+
+
+async def test_a_broken_sensor_holds_nobody_up(exchange: Exchange) -> None:
+    """Numbers that no column can hold are refused at the door, one by one, and never reach the writer."""
+    _, session = await exchange.on_the_way()
+    line = await exchange.connect("/gps", exchange.world.technicians[0])
+    mad = fix(1, now_ms(), *FAR) | {"spd_mps": 1e300}
+    answer = await line.ask("fix", {"session_id": session, "fixes": [mad, fix(2, now_ms(), *FAR)]})
+    assert answer["rejected"] == [{"seq": 1, "reason": "invalid"}]
+    assert answer["counts"]["live"] == 1
 
 
 async def test_unknown_event_is_answered(exchange: Exchange) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
+from aiohttp.http_exceptions import BadHttpMessage
 
 from app.logging import MASK, configure, redact
 
@@ -89,3 +90,17 @@ def test_both_ways_of_logging_end_in_one_redacted_json_line(tmp_path: Path) -> N
     assert "ValueError" in lines[2]["exception"]
     assert JWT not in text
     assert "pw-pw-pw" not in text
+
+
+def test_a_line_that_could_not_be_parsed_is_not_logged(tmp_path: Path) -> None:
+    """Aiohttp's complaint about malformed HTTP keeps its kind and loses the line, which may hold a password."""
+    file = tmp_path / "log.json"
+    configure("info", file)
+    try:
+        raise BadHttpMessage("Cookie: doorstep=COOKIESECRET")
+    except BadHttpMessage:
+        logging.getLogger("aiohttp.server").exception("Error handling request: COOKIESECRET")
+    told = file.read_text()
+    assert "http_not_parsed" in told
+    assert "COOKIESECRET" not in told
+    assert file.stat().st_mode & 0o077 == 0

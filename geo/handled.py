@@ -44,6 +44,13 @@ class Handled:
         run = (~beyond & beyond + 1).bit_length() - 1  # how many ones stand without a gap
         return Handled(upto + run, beyond >> run, self.zero)
 
+    def reaching(self, seq: int) -> "Handled":
+        """The set with this number and every one below it."""
+        upto = max(seq, self.upto)
+        beyond = self.beyond >> (upto - self.upto)
+        run = (~beyond & beyond + 1).bit_length() - 1
+        return Handled(upto + run, beyond >> run, zero=True)
+
     def to_snapshot(self) -> list[Any]:
         """A JSON-able copy."""
         return [self.upto, f"{self.beyond:x}", self.zero]

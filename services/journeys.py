@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-import asyncpg
 import orjson
 import structlog
 
@@ -105,11 +104,13 @@ class Journeys:
             lock = self._turns[session_id] = asyncio.Lock()
         return lock
 
-    async def get(self, session_id: UUID) -> Journey | None:
-        """Return a journey, built if it is not here yet; None when there is no such session."""
+    async def get(self, session_id: UUID, technician_id: UUID | None) -> Journey | None:
+        """Return a journey, built if it is not here yet; None when this technician has no such session."""
         journey = self._journeys.get(session_id)
+        if journey is not None and journey.leg.technician_id != technician_id:
+            return None
         if journey is None:
-            journey = await self._build(session_id)
+            journey = await self._build(session_id, technician_id)
             if journey is None:
                 return None
             self._journeys[session_id] = journey
@@ -165,11 +166,13 @@ class Journeys:
             self._given_up.popitem(last=False)
         self._superseded(connection, session_id)
 
-    async def _build(self, session_id: UUID) -> Journey | None:
+    async def _build(self, session_id: UUID, technician_id: UUID | None) -> Journey | None:
         async with self._stores.db.reading() as tx:
             leg = await gps_sessions.get(tx, session_id)
-            booking = await bookings.get(tx, leg.booking_id) if leg is not None else None
-            if leg is None or booking is None:
+            if leg is None or leg.technician_id != technician_id:
+                return None  # before the claim: a stranger must not take the track from its owner
+            booking = await bookings.get(tx, leg.booking_id)
+            if booking is None:
                 return None
             key = await personal.key_of(tx, booking.customer_id)
         address = personal.unseal(key, booking.address)
@@ -184,29 +187,28 @@ class Journeys:
         )
         if not claim.snapshot or not _restore(journey, orjson.loads(claim.snapshot)):
             await self._replay(journey)
+        await self._recall(journey)
         return journey
 
+    async def _recall(self, journey: Journey) -> None:
+        """Learn which numbers are stored: the snapshot is seconds old, and a phone sends none of them again."""
+        stored = await self._stores.telemetry.stored(journey.session_day, journey.leg.session_id)
+        handled = journey.track.handled
+        for run in stored.get(journey.device_id or "", ()):
+            for seq in run:
+                handled = handled.adding(seq)
+        journey.track = replace(journey.track, handled=handled)
+
     async def _replay(self, journey: Journey) -> None:
-        """Build a track from its stored fixes: all numbers, and the motion of the last of them."""
-        try:
-            rows = await self._stores.telemetry.fixes(journey.session_day, journey.leg.session_id)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("track_not_replayed", error=type(error).__name__)
-            return
+        """Build a track from its stored fixes: the motion of the last of them."""
+        rows = await self._stores.telemetry.fixes(journey.session_day, journey.leg.session_id)
         if not rows:
             return
         journey.device_id = rows[-1].device_id
         own = [row for row in rows if row.device_id == journey.device_id]
-        handled = Handled()
-        for row in own[:-REPLAYED_FIXES]:
-            handled = handled.adding(row.seq)
-        track = replace(journey.track, handled=handled)
         for row in own[-REPLAYED_FIXES:]:
-            _, track = judge(track, _fix(row), ms(row.received_at))
-        journey.track = track
-        for device_id in {row.device_id for row in rows}:
-            seqs = [row.seq for row in rows if row.device_id == device_id]
-            self._stores.telemetry.settle(journey.leg.session_id, device_id, seqs)
+            _, journey.track = judge(journey.track, _fix(row), ms(row.received_at))
+        journey.track = replace(journey.track, handled=Handled())  # `_recall` knows them all
 
 
 def ms(at: datetime) -> int:

@@ -8,6 +8,7 @@ each fix.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from math import nan
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from geo import arrival as arrivals
 from geo.eta import estimate, speeds_of
 from geo.track import BEFORE_MS, Fix, judge
 from services import booking as booking_service
+from services.booking_command import ChangedInBetweenError
 from services.journeys import Journey, Journeys, ms
 from services.live_position import Arriving, LivePosition, next_n
 from services.reply import Answer, Reply
@@ -51,15 +53,15 @@ class FixBatch:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the fixes of one message."""
+    """What became of the fixes of one message. `over_seq`: the highest number that came too late to be taken at all."""
 
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("live", "late", "duplicate", "rejected"), 0)
     )
     rejected: list[dict[str, Any]] = field(default_factory=list)
     rows: list[FixRow] = field(default_factory=list)
-    settled: list[int] = field(default_factory=list)
     noticed: list[tuple[arrivals.Event, str]] = field(default_factory=list)
+    over_seq: int = -1
 
     def count(self, seq: int, kind: str, reason: str | None = None) -> None:
         """Count one verdict."""
@@ -73,14 +75,14 @@ async def ingest(
 ) -> Answer:
     """Take a phone's fixes, live or from its buffer, in any order. Answers the contract's acknowledgement."""
     async with journeys.turn(batch.session_id):
-        journey = await journeys.get(batch.session_id)
-        if journey is None or journey.leg.technician_id != actor.person_id:
+        journey = await journeys.get(batch.session_id, actor.person_id)
+        if journey is None:
             return NO_SESSION
         if not journeys.take_over(journey, connection, batch.device_id):
             return _superseded(stores, batch)
         tally = Tally()
         for seq in batch.malformed:
-            _dismiss(tally, seq, "invalid")
+            _unreadable(journey, seq, now, tally)
         before = journey.track.position
         if journey.leg.closed_at is None:
             for fix in sorted(batch.fixes, key=lambda fix: (fix.t_ms, fix.seq)):
@@ -97,14 +99,15 @@ async def ingest(
 
 def _judge(stores: Stores, journey: Journey, fix: Fix, now: datetime, tally: Tally) -> None:
     verdict, journey.track = judge(journey.track, fix, ms(now))
+    if verdict.reason == "invalid":
+        _unreadable(journey, fix.seq, now, tally)
+        return
     if fix.battery is not None:
         journey.battery = fix.battery
     tally.count(fix.seq, verdict.kind, verdict.reason)
     if verdict.kind == "live":
         _observe(journey, ms(now), tally)
-    if verdict.reason == "invalid":
-        tally.settled.append(fix.seq)
-    elif verdict.kind != "duplicate":
+    if verdict.kind != "duplicate":
         tally.rows.append(_row(journey, fix, now, verdict.kind, verdict.reason))
     elif _lost(stores, journey, fix.seq):
         tally.rows.append(_row(journey, fix, now, "late", None))
@@ -117,7 +120,8 @@ def _take_late(stores: Stores, journey: Journey, fixes: Iterable[Fix], now: date
     for fix in fixes:
         t_ms = fix.t_ms + journey.track.clock.offset_ms
         if over:
-            _dismiss(tally, fix.seq, "session_closed")
+            tally.count(fix.seq, "rejected", "session_closed")
+            tally.over_seq = max(tally.over_seq, fix.seq)
         elif fix.seq in journey.track.handled:
             tally.count(fix.seq, "duplicate")
             if _lost(stores, journey, fix.seq):
@@ -127,7 +131,7 @@ def _take_late(stores: Stores, journey: Journey, fixes: Iterable[Fix], now: date
         elif t_ms < journey.opened_ms - BEFORE_MS:
             _refuse(journey, fix, now, "before_session", tally)
         elif not (-90.0 <= fix.lat <= 90.0 and -180.0 <= fix.lon <= 180.0):
-            _dismiss(tally, fix.seq, "invalid")
+            _unreadable(journey, fix.seq, now, tally)
         else:
             journey.track = replace(journey.track, handled=journey.track.handled.adding(fix.seq))
             tally.count(fix.seq, "late")
@@ -140,10 +144,9 @@ def _refuse(journey: Journey, fix: Fix, now: datetime, reason: str, tally: Tally
     tally.rows.append(_row(journey, fix, now, "rejected", reason))
 
 
-def _dismiss(tally: Tally, seq: int, reason: str) -> None:
-    """Refuse what is not worth a row: the phone may forget it."""
-    tally.count(seq, "rejected", reason)
-    tally.settled.append(seq)
+def _unreadable(journey: Journey, seq: int, now: datetime, tally: Tally) -> None:
+    """Refuse a number without a place. It gets a row like any other: another process must know that it was handled."""
+    _refuse(journey, Fix(seq, ms(now), nan, nan), now, "invalid", tally)
 
 
 def _lost(stores: Stores, journey: Journey, seq: int) -> bool:
@@ -157,17 +160,9 @@ def _hand_over(stores: Stores, journey: Journey, tally: Tally) -> None:
     if tally.rows and stores.telemetry.offer(tally.rows):
         for row in tally.rows:
             journey.offered = journey.offered.adding(row.seq)
-    if tally.settled:
-        journey.track = replace(journey.track, handled=_adding(journey, tally.settled))
-        stores.telemetry.settle(session_id, device_id, tally.settled)
-
-
-def _adding(journey: Journey, seqs: Iterable[int]) -> Any:
-    handled = journey.track.handled
-    for seq in seqs:
-        if seq >= 0:
-            handled = handled.adding(seq)
-    return handled
+    if tally.over_seq >= 0:  # a day after its end nothing of a leg is taken any more, sent or not
+        journey.track = replace(journey.track, handled=journey.track.handled.reaching(tally.over_seq))
+        stores.telemetry.settle_up_to(session_id, device_id, tally.over_seq)
 
 
 async def _moved(stores: Stores, journeys: Journeys, journey: Journey, now: datetime) -> None:
@@ -226,21 +221,24 @@ def _observe(journey: Journey, now_ms: int, tally: Tally) -> None:
 
 
 async def _record(stores: Stores, journeys: Journeys, journey: Journey, now: datetime, tally: Tally) -> None:
-    """Near, then arrived, through the same functions as the buttons; with a store away the next fix tells again."""
+    """Near, then arrived, through the same functions as the buttons; what got no answer the next fix tells again."""
     booking_id, session_id = journey.leg.booking_id, journey.leg.session_id
     for event, by in tally.noticed:
         context = Context(SYSTEM, now, f"gps-{new_id().hex}")
+        answer: Answer | None = None
         try:
             if event == "near":
-                await booking_service.came_near(stores, booking_id, session_id, by, context)
+                answer = await booking_service.came_near(stores, booking_id, session_id, by, context)
                 continue
             command = Arrive(by="detector", gps_session_id=session_id)
             answer = await booking_service.arrive(stores, booking_id, command, context)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ChangedInBetweenError) as error:
             log.warning("detector_not_recorded", told=event, error=type(error).__name__)
-            near = journey.arrival.near and event != "near"
-            journey.arrival = replace(journey.arrival, near=near, arrived=False)
             return
+        finally:
+            if answer is None:  # refused by a store, or cancelled because it took too long
+                near = journey.arrival.near and event != "near"
+                journey.arrival = replace(journey.arrival, near=near, arrived=False)
         if isinstance(answer, Reply):
             journeys.close(session_id)
 

@@ -42,6 +42,12 @@ FIXES = """
 SELECT session_day, session_id, device_id, seq, t, received_at, lat, lon, acc_m, spd_mps, hdg_deg, verdict, reason
 FROM telemetry.fixes WHERE session_day = $1 AND session_id = $2 ORDER BY received_at, seq
 """
+STORED = """
+SELECT device_id, min(seq) AS first, max(seq) AS last
+FROM (SELECT device_id, seq, seq - row_number() OVER (PARTITION BY device_id ORDER BY seq) AS run
+      FROM telemetry.fixes WHERE session_day = $1 AND session_id = $2) AS numbered
+GROUP BY device_id, run ORDER BY device_id, first
+"""
 NEWEST = """
 SELECT DISTINCT ON (session_id) session_day, session_id, device_id, seq, t, received_at, lat, lon, acc_m, spd_mps,
        hdg_deg, verdict, reason
@@ -113,14 +119,32 @@ class Telemetry:
 
     def settle(self, session_id: UUID, device_id: str, seqs: Sequence[int]) -> None:
         """These numbers are dealt with for good: committed, or not worth a row."""
-        key = (session_id, device_id)
-        handled = self._durable.pop(key, None) or Handled()
+        handled = self._durable.get((session_id, device_id), Handled())
         for seq in seqs:
             if seq - handled.upto <= WINDOW:  # beyond it the phone sends again: a gap is never given up
                 handled = handled.adding(seq)
-        self._durable[key] = handled
+        self._follow(session_id, device_id, handled)
+
+    def settle_up_to(self, session_id: UUID, device_id: str, seq: int) -> None:
+        """Nothing up to this number will ever get a row: a phone may forget it all."""
+        handled = self._durable.get((session_id, device_id), Handled())
+        self._follow(session_id, device_id, handled.reaching(seq))
+
+    def _follow(self, session_id: UUID, device_id: str, handled: Handled) -> None:
+        self._durable[session_id, device_id] = handled
+        self._durable.move_to_end((session_id, device_id))
         if len(self._durable) > MAX_FOLLOWED:
             self._durable.popitem(last=False)
+
+    async def stored(self, session_day: date, session_id: UUID) -> dict[str, list[range]]:
+        """Read which numbers of each device are in PostgreSQL, and settle them: another process wrote them."""
+        found: dict[str, list[range]] = {}
+        async with self._database.reading() as tx:
+            for record in await tx.fetch(STORED, session_day, session_id):
+                found.setdefault(record["device_id"], []).append(range(record["first"], record["last"] + 1))
+        for device_id, runs in found.items():
+            self.settle(session_id, device_id, [seq for run in runs for seq in run])
+        return found
 
     async def fixes(self, session_day: date, session_id: UUID) -> list[FixRow]:
         """Read what is stored of a session, in the order in which it came in."""

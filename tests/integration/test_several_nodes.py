@@ -4,22 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from storage.embedded_valkey import EmbeddedValkey
 from storage.hot import MemoryHot
 from storage.hot_redis import open_redis_hot
-from tests.integration.sockets import Exchange, fix, now_ms, open_exchange
+from storage.telemetry import open_telemetry
+from tests.integration.sockets import Exchange, Line, fix, now_ms, open_exchange
 from tests.integration.world import HOME, World
 
 FAR = (39.260, -76.600)
 
 
 async def node(stack: AsyncExitStack, world: World, valkey: EmbeddedValkey) -> Exchange:
-    """One more process of the same house."""
+    """One more process of the same house, with its own writer of fixes."""
     hot = await stack.enter_async_context(open_redis_hot(valkey.url))
-    stores = replace(world.stores, hot=hot)
+    telemetry = await stack.enter_async_context(open_telemetry(world.stores.db.url))
+    stores = replace(world.stores, hot=hot, telemetry=telemetry)
     return await stack.enter_async_context(open_exchange(replace(world, stores=stores)))
 
 
@@ -69,6 +72,64 @@ async def test_a_phone_that_changes_nodes_loses_nothing(nodes: tuple[Exchange, E
     assert (await watcher.hear("position"))["n"] > first["n"]
     late = await old.ask("fix", {"session_id": session, "device_id": "a", "fixes": [fix(3, t + 2000, *FAR)]})
     assert late["rejected"] == [{"seq": 3, "reason": "superseded"}]
+
+
+async def durable(phone: Line, session: str, seq: int, t: int) -> None:
+    """Send fixes 1 to `seq` one by one, as a phone does, until all are durable; the second is malformed."""
+    sent: list[dict[str, Any]] = [fix(n, t + n * 100, *FAR) for n in range(1, seq + 1)]
+    sent[1]["lat"] = 999.0
+    for each in sent:
+        await phone.ask("fix", {"session_id": session, "device_id": "a", "fixes": [each]})
+    await durable_at(phone, session, sent[-1], seq)
+
+
+async def durable_at(phone: Line, session: str, last: dict[str, Any], seq: int) -> None:
+    """Send the last fix again until `durable_seq` has reached it."""
+    async with asyncio.timeout(5):
+        while True:
+            ack = await phone.ask("fix", {"session_id": session, "device_id": "a", "fixes": [last]})
+            if (ack["acked_seq"], ack["durable_seq"]) == (seq, seq):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_what_is_durable_stays_so_on_another_node(nodes: tuple[Exchange, Exchange]) -> None:
+    """A phone that forgot what was durable goes on with its next number alone, and that becomes durable too."""
+    here, there = nodes
+    _, session = await here.on_the_way()
+    t = now_ms() - 5_000
+    await durable(await here.connect("/gps", here.world.technicians[0]), session, 7, t)
+    phone = await there.connect("/gps", here.world.technicians[0])
+    await durable_at(phone, session, fix(8, t + 800, *FAR), 8)
+
+
+async def test_what_is_durable_stays_so_after_a_restart(world: World) -> None:
+    """With its hot state lost, too, a new process knows what was handled, the malformed number among it."""
+    t = now_ms() - 5_000
+    async with open_exchange(world) as before:
+        _, session = await before.on_the_way()
+        await durable(await before.connect("/gps", world.technicians[0]), session, 4, t)
+    async with open_telemetry(world.stores.db.url) as telemetry:
+        stores = replace(world.stores, hot=MemoryHot(), telemetry=telemetry)
+        async with open_exchange(replace(world, stores=stores)) as after:
+            phone = await after.connect("/gps", world.technicians[0])
+            await durable_at(phone, session, fix(5, t + 500, *FAR), 5)
+
+
+async def test_a_stranger_takes_no_session_from_its_owner(nodes: tuple[Exchange, Exchange]) -> None:
+    """Another technician who knows a session's id is told that there is none, and its owner hears nothing of it."""
+    here, there = nodes
+    world = here.world
+    _, session = await here.on_the_way()
+    owner = await here.connect("/gps", world.technicians[0])
+    await owner.ask("fix", {"session_id": session, "fixes": [fix(1, now_ms(), *FAR)]})
+    stranger = await there.connect("/gps", world.technicians[1])
+    answer = await stranger.ask("fix", {"session_id": session, "fixes": [fix(1, now_ms(), *FAR)]})
+    assert answer["error"]["code"] == "not_found"
+    await asyncio.sleep(0.5)
+    assert owner.said() == []
+    ack = await owner.ask("fix", {"session_id": session, "fixes": [fix(2, now_ms(), *FAR)]})
+    assert (ack["acked_seq"], ack["rejected"]) == (2, [])
 
 
 async def test_presence_and_revocation_cross_nodes(nodes: tuple[Exchange, Exchange]) -> None:
@@ -127,8 +188,10 @@ async def test_a_restart_forgets_no_fix_and_no_marker(world: World) -> None:
         async with asyncio.timeout(5):
             while world.stores.telemetry.waiting_rows:
                 await asyncio.sleep(0.05)
-    stores = replace(world.stores, hot=MemoryHot())
-    async with open_exchange(replace(world, stores=stores)) as after:
+    async with AsyncExitStack() as stack:
+        telemetry = await stack.enter_async_context(open_telemetry(world.stores.db.url))
+        stores = replace(world.stores, hot=MemoryHot(), telemetry=telemetry)
+        after = await stack.enter_async_context(open_exchange(replace(world, stores=stores)))
         desk = await after.connect("/gps", world.dispatcher)
         async with asyncio.timeout(5):
             while not (rows := (await desk.ask("watch_map", {"all": True}))["rows"]):

@@ -13,6 +13,7 @@ import pytest
 from domain import commands
 from geo.track import Fix
 from services import booking as booking_service
+from services.booking_command import ChangedInBetweenError
 from services.journeys import Journeys
 from services.reply import Reply
 from services.tracking import FixBatch, ingest
@@ -119,7 +120,10 @@ async def test_a_full_queue_loses_nothing(world: World) -> None:
 
 
 async def test_late_fixes_for_a_day(phone: Phone) -> None:
-    """After the leg closed its fixes are late for 24 hours, then refused; later ones were never part of it."""
+    """After the leg closed its fixes are late for 24 hours, then refused; later ones were never part of it.
+
+    What is refused for that reason holds nothing up, in a process that began only then either.
+    """
     await phone.send(1)
     context = phone.world.context(phone.world.technician(0))
     await booking_service.arrive(phone.world.stores, phone.booking_id, commands.Arrive(), context)
@@ -129,34 +133,60 @@ async def test_late_fixes_for_a_day(phone: Phone) -> None:
     assert (ack["counts"]["late"], ack["counts"]["duplicate"]) == (2, 1)
     ack = await phone.send(6000, at=closed + timedelta(hours=1))
     assert ack["rejected"] == [{"seq": 6000, "reason": "after_session"}]
-    ack = await phone.send(4, at=closed + timedelta(hours=25))
-    assert ack["rejected"] == [{"seq": 4, "reason": "session_closed"}]
+    ack = await phone.send(5, at=closed + timedelta(hours=25))
+    assert ack["rejected"] == [{"seq": 5, "reason": "session_closed"}]
+    anew = replace(phone, journeys=process(phone.world))
+    assert (await anew.send(8, at=closed + timedelta(hours=25)))["durable_seq"] == 8
 
 
+HOME = (39.290, -76.570)
+
+
+async def at_the_door(phone: Phone, seq: int) -> None:
+    """Send a reading of near the customer's door, of `seq` seconds after the beginning."""
+    now = phone.began + timedelta(seconds=seq)
+    fix = Fix(seq, round(now.timestamp() * 1000), HOME[0] + 0.001, HOME[1], 5.0)
+    batch = FixBatch(phone.session_id, "a", [fix])
+    await ingest(phone.world.stores, phone.journeys, phone.world.technician(0), "socket", batch, now)
+
+
+@pytest.mark.parametrize("error", [OSError, ChangedInBetweenError, asyncpg.LockNotAvailableError])
 async def test_near_and_arrived_survive_a_lost_database(
-    phone: Phone, monkeypatch: pytest.MonkeyPatch
+    phone: Phone, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     """When the booking cannot be written the detector tells again with the next fix."""
-    home = (39.290, -76.570)
     calls: list[str] = []
     really = booking_service.came_near
 
     async def away(*given: Any) -> Any:
         calls.append("near")
         if len(calls) == 1:
-            raise OSError
+            raise error
         return await really(*given)
 
     monkeypatch.setattr(booking_service, "came_near", away)
-    actor, world = phone.world.technician(0), phone.world
     for seq in (1, 2, 3):
-        now = phone.began + timedelta(seconds=seq)
-        fix = Fix(seq, round(now.timestamp() * 1000), home[0] + 0.001, home[1], 5.0)
-        await ingest(
-            world.stores, phone.journeys, actor, "socket", FixBatch(phone.session_id, "a", [fix]), now
-        )
+        await at_the_door(phone, seq)
     assert calls == ["near", "near"]
-    owner = await asyncpg.connect(world.owner_url)
-    count = await owner.fetchval("SELECT count(*) FROM app.booking_events WHERE type = 'booking.near'")
+    assert await times_near(phone) == 1
+
+
+async def test_near_is_told_again_after_its_handler_was_cancelled(phone: Phone) -> None:
+    """Somebody holds the booking for longer than a message may take: the next fix tells what nobody wrote down."""
+    owner = await asyncpg.connect(phone.world.owner_url)
+    async with owner.transaction():
+        await owner.execute("SELECT FROM app.bookings WHERE booking_id = $1 FOR UPDATE", phone.booking_id)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await at_the_door(phone, 1)
     await owner.close()
-    assert count == 1
+    assert await times_near(phone) == 0
+    await at_the_door(phone, 2)
+    assert await times_near(phone) == 1
+
+
+async def times_near(phone: Phone) -> int:
+    """Return how often the booking's story says that its technician came near."""
+    async with phone.world.stores.db.reading() as tx:
+        count: int = await tx.fetchval("SELECT count(*) FROM app.booking_events WHERE type = 'booking.near'")
+    return count

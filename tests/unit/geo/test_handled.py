@@ -37,3 +37,14 @@ def test_memory_is_bounded() -> None:
     assert handled.beyond.bit_length() <= WINDOW
     assert 5_000_000 in handled
     assert 4_999_999 not in handled
+
+
+@given(st.lists(st.integers(0, 20), max_size=40), st.integers(0, 25))
+def test_reaching_fills_every_gap(numbers: list[int], upto: int) -> None:
+    """Up to the number all are in, above it nothing changed."""
+    handled = Handled()
+    for seq in numbers:
+        handled = handled.adding(seq)
+    reached = handled.reaching(upto)
+    assert [seq in reached for seq in range(30)] == [seq <= upto or seq in handled for seq in range(30)]
+    assert reached.upto == max(seq for seq in range(30) if all(each in reached for each in range(seq + 1)))

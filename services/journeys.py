@@ -133,7 +133,9 @@ class Journeys:
         if journey.connection is not None and journey.connection != connection:
             self._give_up(session_id, journey.connection)
         if journey.device_id is not None and journey.device_id != (device_id or ""):
-            journey.track = journey.track.taken_over()
+            durable = self._stores.telemetry.durable_seq(session_id, device_id or "")
+            handled = Handled().reaching(durable) if durable else Handled()  # it may have been here before
+            journey.track = replace(journey.track.taken_over(), handled=handled)
             journey.offered = Handled()
         journey.connection, journey.device_id = connection, device_id or ""
         return True

@@ -39,9 +39,9 @@ class Phone:
         t_ms = round(self.began.timestamp() * 1000) + seq * 100
         return Fix(seq, t_ms, FAR[0] + seq * 1e-6, FAR[1], 5.0)
 
-    async def send(self, *seqs: int, at: datetime | None = None) -> dict[str, Any]:
+    async def send(self, *seqs: int, at: datetime | None = None, device: str = "a") -> dict[str, Any]:
         """Send readings; returns the acknowledgement."""
-        batch = FixBatch(self.session_id, "a", [self.fix(seq) for seq in seqs])
+        batch = FixBatch(self.session_id, device, [self.fix(seq) for seq in seqs])
         now = at or datetime.now(UTC)
         actor = self.world.technician(0)
         answer = await ingest(self.world.stores, self.journeys, actor, "socket", batch, now)
@@ -117,6 +117,15 @@ async def test_a_full_queue_loses_nothing(world: World) -> None:
         await full.flush()
         assert (await phone.send(3))["durable_seq"] == 3
         assert len(await full.fixes(phone.began.date(), phone.session_id)) == 3
+
+
+async def test_a_device_that_comes_back_goes_on_with_its_numbers(phone: Phone) -> None:
+    """What it was told to be durable it sends no more, and nobody waits for that."""
+    await phone.send(1, 2, 3)
+    await phone.written()
+    assert (await phone.send(1, device="b"))["acked_seq"] == 1
+    ack = await phone.send(3, 4)
+    assert (ack["acked_seq"], ack["counts"]["duplicate"]) == (4, 1)
 
 
 async def test_late_fixes_for_a_day(phone: Phone) -> None:

@@ -13,6 +13,7 @@ from tests.e2e.watched_page import WatchedPage
 
 SOME_MOVE = "Object.values(window.doorstep?.markers ?? {}).some((m) => m.freshness === 'live')"
 SOME_VISITS = "(window.doorstep?.state.visits ?? 0) >= 2"
+ALL_IN_SIGHT = "window.doorstep.state.in_sight === Object.keys(window.doorstep.markers).length"
 # A dozen technicians are at times all inside somebody's home at once.
 PATIENCE_S = 130.0
 
@@ -118,15 +119,36 @@ async def test_a_lost_connection_is_said_and_heals(open_page: OpenPage) -> None:
     await page.until(SOME_MOVE, within_s=PATIENCE_S / 2)
 
 
-async def test_picture_for_the_readme(open_page: OpenPage, tmp_path: Path) -> None:
-    """The picture of the README is what the page shows; it is written there when somebody asks for it."""
+async def test_everyone_is_in_the_picture(open_page: OpenPage) -> None:
+    """The map shows everybody when asked to, beside the details of a visit too."""
     page = await dispatch(open_page)
+    for open_details in (False, True):
+        if open_details:
+            await page.press("filter-way")
+            await page.press("visit-row")
+            await page.see("drawer")
+        await page.page.get_by_role("button", name="Show everyone").click()
+        await page.until(ALL_IN_SIGHT, within_s=10)
+
+
+async def test_picture_for_the_readme(open_page: OpenPage, tmp_path: Path) -> None:
+    """The picture of the README is what the page shows: a whole city on the way, and one visit chosen.
+
+    DOORSTEP_WRITE_SCREENSHOTS=1 writes it there; the address of a demo in its place takes it of that demo.
+    """
+    write = os.environ.get("DOORSTEP_WRITE_SCREENSHOTS", "")
+    page = await dispatch(open_page)
+    await page.page.set_viewport_size({"width": 1600, "height": 860})
+    if write.startswith("http"):
+        await page.page.goto(f"{write}/dispatch#demo")
+        await page.until(SOME_MOVE, within_s=PATIENCE_S)
+        await asyncio.sleep(2)
     await page.press("filter-way")
-    await page.press("visit-row")
+    await page.page.get_by_test_id("visit-row").nth(4 if write.startswith("http") else 0).click()
     await page.see("drawer")
     await page.press("filter-all")
+    await page.page.get_by_role("button", name="Show everyone").click()
     await asyncio.sleep(6)
-    write = os.environ.get("DOORSTEP_WRITE_SCREENSHOTS") == "1"
     folder = Path(__file__).parents[2] / "docs" / "images" if write else tmp_path
     folder.mkdir(parents=True, exist_ok=True)
     picture = folder / "dispatch.png"

@@ -166,7 +166,9 @@ function run(root: HTMLElement, config: Config, session: Session): void {
     away.hidden = state !== "offline";
     if (state !== "offline") return;
     setText(away, `Reconnecting. This is how it was at ${time(Date.now())}.`);
+    visits.fade();
     map.layer?.freezeAll("delayed");
+    redrawSoon();
   });
   expose("dispatch", {
     markers: () => map.layer?.markers ?? new Map(),
@@ -178,6 +180,7 @@ function run(root: HTMLElement, config: Config, session: Session): void {
       presence: presence.counts,
       feed: feed.cursor,
       etas_s: visits.etas(),
+      in_sight: map.inSight,
     }),
   });
 }

@@ -2,7 +2,7 @@
 import type { Map as Engine } from "maplibre-gl";
 import type { Config } from "../api/config.ts";
 import type { Mover } from "../live/fleet.ts";
-import { boundsOf, createMap, glideTo, reducedMotion } from "../map/map_view.ts";
+import { coverZoom, createMap, frame, type Insets } from "../map/map_view.ts";
 import { MarkerLayer } from "../map/marker_layer.ts";
 import { Pin } from "../map/pin.ts";
 import { minutes } from "../text/format.ts";
@@ -17,7 +17,15 @@ interface Options {
   hovered(id: string | null): void;
 }
 
-const FOLLOW_ZOOM = 15;
+const CLOSEST = 15;
+/** A name stays this far inside the map while its marker is on it. */
+const HALF_TAG_PX = 92;
+/** The camera leaves this much around what it frames. */
+const MARGIN_PX = 64;
+const PHONE_MARGIN_PX = 36;
+/** The details lie over the right of a map at least this wide; on a phone they lie below it. */
+const DRAWER_PX = 388;
+const BESIDE_DRAWER_PX = 640;
 /** The followed marker may wander in this middle part of the map before the camera moves after it. */
 const CALM_SHARE = 0.5;
 
@@ -56,10 +64,10 @@ export class MapPane {
   all(movers: Mover[]): void {
     this.layer?.keepOnly(new Set(movers.map((mover) => mover.bookingId)));
     this.moved(movers);
-    if (!this.#fitted && movers.length && this.map) {
-      this.#fitted = true;
-      this.fitAll(true);
-    }
+    if (this.#fitted || !movers.length || !this.map) return;
+    this.#fitted = true;
+    const { bounds } = this.#options.config;
+    if (!this.#followed) this.fitAll(true, bounds ? coverZoom(this.map, bounds) : CLOSEST);
   }
 
   moved(movers: Mover[]): void {
@@ -81,16 +89,10 @@ export class MapPane {
     for (const id of ids) this.layer?.remove(id);
   }
 
-  fitAll(atOnce = false): void {
+  fitAll(atOnce = false, maxZoom = CLOSEST): void {
     const places = [...(this.layer?.markers.values() ?? [])].map((marker) => marker.motion.place);
-    const bounds = boundsOf(places);
-    if (bounds && this.map) {
-      this.map.fitBounds(bounds, {
-        padding: this.map.getContainer().clientWidth < 600 ? 36 : 72,
-        maxZoom: 15,
-        duration: atOnce || reducedMotion.matches ? 0 : 600,
-      });
-    }
+    const city = this.#options.config.bounds;
+    if (this.map) frame(this.map, places, { padding: this.#insets(MARGIN_PX), maxZoom, city, atOnce });
   }
 
   /** Shows one visit as chosen: its door, its name, its marker on top. */
@@ -104,6 +106,7 @@ export class MapPane {
     this.#placeTag();
   }
 
+  /** Frames whoever is on the way together with the door, and stays with them from then on. */
   follow(visit: Visit | null): void {
     const was = this.#followed;
     this.#followed = visit;
@@ -111,10 +114,26 @@ export class MapPane {
     if (!visit || !this.map) return;
     const marker = this.layer?.markers.get(visit.id);
     const address = visit.booking.address;
-    const place =
-      marker?.motion.place ??
-      (address?.lat !== undefined && address.lon !== undefined ? { lat: address.lat, lon: address.lon } : null);
-    if (place) glideTo(this.map, place, Math.max(FOLLOW_ZOOM, this.map.getZoom()));
+    const places = marker ? [marker.motion.place] : [];
+    if (address?.lat !== undefined && address.lon !== undefined) places.push({ lat: address.lat, lon: address.lon });
+    const maxZoom = Math.max(CLOSEST, this.map.getZoom());
+    frame(this.map, places, { padding: this.#insets(MARGIN_PX * 1.5), maxZoom, city: this.#options.config.bounds });
+  }
+
+  /** How many markers are neither off the map nor under the details. */
+  get inSight(): number {
+    const { right } = this.#insets(0);
+    const { clientWidth, clientHeight } = this.element;
+    const places = [...(this.layer?.markers.keys() ?? [])].map((id) => this.layer?.screen(id));
+    return places.filter((at) => at && at.x > 0 && at.y > 0 && at.x < clientWidth - right && at.y < clientHeight).length;
+  }
+
+  /** `margin` on each side, and what the details cover. */
+  #insets(margin: number): Insets {
+    const width = this.map?.getContainer().clientWidth ?? 0;
+    const room = width < 600 ? Math.min(margin, PHONE_MARGIN_PX) : margin;
+    const drawer = this.#tagged && width >= BESIDE_DRAWER_PX ? DRAWER_PX : 0;
+    return { top: room, right: room + drawer, bottom: room, left: room };
   }
 
   #handle(map: Engine, layer: MarkerLayer): void {
@@ -138,10 +157,14 @@ export class MapPane {
     const place = layer.markers.get(this.#followed.id)?.motion.place;
     if (!at || !place) return;
     const { clientWidth, clientHeight } = map.getContainer();
+    const insets = this.#insets(0);
+    const width = clientWidth - insets.right;
     const far =
-      Math.abs(at.x - clientWidth / 2) > (clientWidth * CALM_SHARE) / 2 ||
+      Math.abs(at.x - width / 2) > (width * CALM_SHARE) / 2 ||
       Math.abs(at.y - clientHeight / 2) > (clientHeight * CALM_SHARE) / 2;
-    if (far) glideTo(map, place);
+    if (!far) return;
+    const padding = this.#insets(MARGIN_PX * 1.5);
+    frame(map, [place], { padding, maxZoom: map.getZoom(), city: this.#options.config.bounds });
   }
 
   #placeTag(): void {
@@ -151,9 +174,11 @@ export class MapPane {
     if (!visit || !at) return;
     const left = visit.mover?.etaAt ? ` · ${minutes(Math.max(0, (visit.mover.etaAt - performance.now()) / 1000))}` : "";
     setText(this.#tag, `${visit.booking.technician?.display_name ?? ""}${left}`);
+    const edge = this.element.clientWidth - this.#insets(0).right - HALF_TAG_PX;
+    const x = at.x > 0 && at.x < edge + HALF_TAG_PX ? Math.min(edge, Math.max(HALF_TAG_PX, at.x)) : at.x;
     this.#tag.style.setProperty(
       "transform",
-      `translate(${Math.round(at.x)}px, ${Math.round(at.y)}px) translate(-50%, -240%)`,
+      `translate(${Math.round(x)}px, ${Math.round(at.y)}px) translate(-50%, -240%)`,
     );
   }
 }

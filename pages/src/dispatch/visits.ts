@@ -71,6 +71,11 @@ export class Visits {
     }
   }
 
+  /** Without a connection nothing is known to be where it was: every row says so. */
+  fade(): void {
+    for (const mover of this.#movers.values()) if (mover.freshness === "live") mover.freshness = "delayed";
+  }
+
   keepMoving(ids: Set<string>): void {
     this.stop([...this.#movers.keys()].filter((id) => !ids.has(id)));
   }

@@ -128,13 +128,14 @@ function fadeEdge(style: StyleSpecification, palette: Palette, [w, s, e, n]: Non
       source: "edge",
       paint: {
         "line-color": palette.land,
+        // Blurred by half its width, so that on the edge itself nothing shines through.
         "line-width": byZoom([
-          [10, 16],
-          [14, 120],
+          [10, 40],
+          [14, 240],
         ]),
         "line-blur": byZoom([
-          [10, 14],
-          [14, 110],
+          [10, 20],
+          [14, 120],
         ]),
       },
     },

@@ -4,22 +4,32 @@
  */
 import {
   AttributionControl,
+  LngLat,
   Map as Engine,
   NavigationControl,
   setWorkerCount,
   setWorkerUrl,
-  type LngLatBoundsLike,
 } from "maplibre-gl";
 import type { Config } from "../api/config.ts";
 import type { Place } from "../api/types.ts";
 import { h } from "../ui/dom.ts";
 import { styleFor } from "./basemap_style.ts";
+import { latLon, world } from "./mercator.ts";
 import { onSchemeChange, palette } from "./palette.ts";
 
 declare const MAP_WORKER_URL: string;
 
+/** West, south, east, north. */
+export type Box = [number, number, number, number];
+
+/** The engine's world is this wide at zoom 0. */
+const ENGINE_TILE_PX = 512;
+
+/** A camera this near to where it should be stays. */
+const STILL_PX = 24;
+
 /** Where no basemap says what to show: the whole world that people live in. */
-const WORLD: [number, number, number, number] = [-130, -40, 150, 65];
+const WORLD: Box = [-130, -40, 150, 65];
 
 export const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -39,15 +49,13 @@ setWorkerCount(1);
 export function createMap(holder: HTMLElement, options: MapOptions): Engine | null {
   const { config } = options;
   const styled = () => styleFor(palette(), config);
-  const covered = config.bounds ?? WORLD;
-  const bounds = options.still ? middleOf(covered) : covered;
   let map: Engine;
   try {
     map = new Engine({
       container: holder,
       style: styled(),
-      bounds,
-      minZoom: 2,
+      bounds: config.bounds ?? WORLD,
+      minZoom: config.bounds && !config.tiles_url ? 8 : 2,
       maxZoom: 18.5,
       dragRotate: false,
       pitchWithRotate: false,
@@ -66,7 +74,7 @@ export function createMap(holder: HTMLElement, options: MapOptions): Engine | nu
     );
     return null;
   }
-  fitWhenLaidOut(map, bounds);
+  if (config.bounds) coverWhenLaidOut(map, config.bounds);
   map.touchZoomRotate.disableRotation();
   map.keyboard.disableRotation();
   map.addControl(new AttributionControl({ compact: false }), "bottom-right");
@@ -77,21 +85,70 @@ export function createMap(holder: HTMLElement, options: MapOptions): Engine | nu
   return map;
 }
 
-/** Made before its page is laid out, a map fits its bounds to a box that nobody sees; the first real size fits anew. */
-function fitWhenLaidOut(map: Engine, bounds: LngLatBoundsLike): void {
-  // Not `once`: the engine calls those last, and would undo what the page frames at the same moment.
-  const fit = (): void => {
-    if (!map.getContainer().clientWidth) return;
-    map.off("resize", fit);
-    map.fitBounds(bounds, { duration: 0 });
+/** Made before its page is laid out, a map has no size; it opens, once it has one, with the city from edge to edge. */
+function coverWhenLaidOut(map: Engine, city: Box): void {
+  const cover = (): boolean => {
+    if (!map.getContainer().clientWidth) return false;
+    map.jumpTo({ center: [(city[0] + city[2]) / 2, (city[1] + city[3]) / 2], zoom: coverZoom(map, city) });
+    return true;
   };
-  map.on("resize", fit);
+  if (cover()) return;
+  // Not `once`: the engine calls those last, and would undo what the page frames at the same moment.
+  const first = (): void => {
+    if (cover()) map.off("resize", first);
+  };
+  map.on("resize", first);
 }
 
-/** The middle of what a basemap covers, for a picture that fills its frame. */
-function middleOf([w, s, e, n]: [number, number, number, number], share = 0.78): [number, number, number, number] {
-  const [dx, dy] = [((e - w) * (1 - share)) / 2, ((n - s) * (1 - share)) / 2];
-  return [w + dx, s + dy, e - dx, n - dy];
+/** The zoom at which the city fills the map and nothing beyond it is seen. */
+export function coverZoom(map: Engine, [w, s, e, n]: Box): number {
+  const [nw, se] = [world(n, w), world(s, e)];
+  const { clientWidth, clientHeight } = map.getContainer();
+  return Math.log2(Math.max(clientWidth / (se.x - nw.x), clientHeight / (se.y - nw.y)) / ENGINE_TILE_PX);
+}
+
+export interface Insets {
+  top: number;
+  right: number;
+  bottom: number;
+  left: number;
+}
+
+interface Framing {
+  /** Room that the places leave to the edges of the map, and to what lies over it. */
+  padding: Insets;
+  maxZoom: number;
+  /** The city, of which the map shows as much as it can instead of the ground beyond it. */
+  city: Box | null;
+  atOnce?: boolean;
+}
+
+/** Shows all these places, and around them rather the city than the ground beyond it. */
+export function frame(map: Engine, places: Place[], { padding, maxZoom, city, atOnce }: Framing): void {
+  const box = boundsOf(places);
+  const camera = box && map.cameraForBounds(box, { padding, maxZoom });
+  if (!box || !camera?.center || camera.zoom === undefined) return;
+  let { lng, lat } = LngLat.convert(camera.center);
+  if (city) {
+    const scale = ENGINE_TILE_PX * 2 ** camera.zoom;
+    const nw = world(Math.max(city[3], box[3]), Math.min(city[0], box[0]));
+    const se = world(Math.min(city[1], box[1]), Math.max(city[2], box[2]));
+    const { clientWidth, clientHeight } = map.getContainer();
+    const at = world(lat, lng);
+    const x = within(at.x, [nw.x - padding.left / scale, se.x + padding.right / scale], clientWidth / scale / 2);
+    const y = within(at.y, [nw.y - padding.top / scale, se.y + padding.bottom / scale], clientHeight / scale / 2);
+    ({ lat, lon: lng } = latLon(x, y));
+  }
+  const there = map.project([lng, lat]);
+  const here = map.project(map.getCenter());
+  if (camera.zoom === map.getZoom() && Math.hypot(there.x - here.x, there.y - here.y) < STILL_PX) return;
+  const duration = atOnce || reducedMotion.matches ? 0 : 700;
+  map.easeTo({ center: [lng, lat], zoom: camera.zoom, duration, essential: false });
+}
+
+/** The middle nearest to `at` whose `reach` to both sides stays inside, or the middle of all where it cannot. */
+function within(at: number, [from, to]: [number, number], reach: number): number {
+  return to - from <= 2 * reach ? (from + to) / 2 : Math.min(to - reach, Math.max(from + reach, at));
 }
 
 /** Moves the camera as far as the reader's taste for motion allows. */
@@ -99,19 +156,20 @@ export function glideTo(
   map: Engine,
   place: Place,
   zoom?: number,
-  padding?: { top: number; bottom: number; left: number; right: number },
+  insets: Insets = { top: 0, right: 0, bottom: 0, left: 0 },
 ): void {
   map.easeTo({
     center: [place.lon, place.lat],
     ...(zoom === undefined ? {} : { zoom }),
-    ...(padding ? { padding } : {}),
+    // An offset, not a padding: the engine would keep that, and add it to the next one.
+    offset: [(insets.left - insets.right) / 2, (insets.top - insets.bottom) / 2],
     duration: reducedMotion.matches ? 0 : 700,
     essential: false,
   });
 }
 
 /** The smallest box around all places, or null for none. */
-export function boundsOf(places: Place[]): [number, number, number, number] | null {
+function boundsOf(places: Place[]): Box | null {
   if (!places.length) return null;
   const lons = places.map((place) => place.lon);
   const lats = places.map((place) => place.lat);

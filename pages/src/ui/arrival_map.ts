@@ -2,7 +2,7 @@
 import type { Map as Engine } from "maplibre-gl";
 import type { Config } from "../api/config.ts";
 import type { Freshness, Phase, Place, Position } from "../api/types.ts";
-import { boundsOf, createMap, glideTo, reducedMotion } from "../map/map_view.ts";
+import { createMap, frame, glideTo, type Insets } from "../map/map_view.ts";
 import { MarkerLayer, type Marker } from "../map/marker_layer.ts";
 import { Pin } from "../map/pin.ts";
 import { h } from "./dom.ts";
@@ -11,13 +11,6 @@ import { icon } from "./icons.ts";
 const ID = "technician";
 /** The camera frames door and technician anew at most this often. */
 const REFRAME_MS = 4_000;
-
-export interface Insets {
-  top: number;
-  right: number;
-  bottom: number;
-  left: number;
-}
 
 export class ArrivalMap {
   readonly element = h("div.arrival-map");
@@ -57,6 +50,7 @@ export class ArrivalMap {
 
   move(position: Position): void {
     if (position.lat === null || position.lon === null) return this.clear();
+    const isNew = !this.markers.has(ID);
     this.#layer?.put({
       id: ID,
       lat: position.lat,
@@ -68,7 +62,7 @@ export class ArrivalMap {
       live: position.freshness === "live",
     });
     this.#layer?.select(ID);
-    this.#frame(this.#framedAt === 0);
+    this.#frame(isNew);
   }
 
   /** The last position is old: it stays, grey and still. */
@@ -95,11 +89,9 @@ export class ArrivalMap {
     const places = [...this.markers.values()].map((marker) => marker.motion.place);
     const door = this.#door?.place;
     if (door) places.push(door);
-    const bounds = boundsOf(places);
-    if (!bounds) return;
+    if (!places.length) return;
     this.#framedAt = at;
-    const duration = reducedMotion.matches ? 0 : 900;
     if (places.length === 1) glideTo(this.#map, places[0] as Place, 15, this.#insets());
-    else this.#map.fitBounds(bounds, { padding: this.#insets(), maxZoom: 16, duration });
+    else frame(this.#map, places, { padding: this.#insets(), maxZoom: 16, city: null });
   }
 }

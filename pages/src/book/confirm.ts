@@ -38,7 +38,7 @@ export function confirmBooking({ api, discovery, card, place, booked }: Options)
   });
   const methods = h("fieldset.methods", null, h("legend.label", null, "Payment"), ...METHODS.map(method));
   const fallback = h("input", { type: "checkbox", id: "fallback" });
-  const errors = h("div");
+  const errors = h("div.errors");
   const submit = h(
     "button.button.primary.wide",
     { type: "submit", "data-testid": "confirm" },

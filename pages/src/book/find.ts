@@ -47,7 +47,7 @@ export class FindView {
     "aria-label": "Who can come",
     "data-testid": "results",
   });
-  readonly #errors = h("div");
+  readonly #errors = h("div.errors");
   readonly #search: HTMLButtonElement;
   #discovery: Discovery | null = null;
 
@@ -62,6 +62,10 @@ export class FindView {
     const settle = (): void => (WIDE.matches ? column : where).append(this.#place.map);
     WIDE.addEventListener("change", settle);
     settle();
+    this.#place.field.addEventListener("focusin", () => {
+      // On a phone the answers to what is typed would lie below the keyboard.
+      if (!WIDE.matches) where.scrollIntoView({ behavior: reducedMotion.matches ? "auto" : "smooth" });
+    });
     this.element = h(
       "div.find",
       null,

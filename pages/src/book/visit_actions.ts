@@ -20,9 +20,8 @@ export function visitActions(api: Api, booking: Booking, hooks: Hooks): HTMLElem
   if (state === "completed")
     return hooks.rated ? [again("Thank you. Book again")] : [rating(api, booking, hooks), again("Book again")];
   if (["declined", "expired", "cancelled", "no_show"].includes(state)) return [again("Find somebody else")];
-  const buttons = [share(api, booking)];
-  if (["requested", "accepted", "en_route"].includes(state)) buttons.push(cancel(api, booking, hooks));
-  return [h("div.button-row", null, ...buttons)];
+  if (!["requested", "accepted", "en_route"].includes(state)) return [];
+  return [h("div.button-row", null, share(api, booking), cancel(api, booking, hooks))];
 }
 
 function again(words: string): HTMLElement {
@@ -67,7 +66,7 @@ function showLink(url: string): void {
 function cancel(api: Api, booking: Booking, { changed }: Hooks): HTMLElement {
   const button = h("button.button.plain.danger", { type: "button", "data-testid": "cancel" }, "Cancel the visit");
   button.addEventListener("click", () => {
-    const errors = h("div");
+    const errors = h("div.errors");
     const reason = h(
       "select.input",
       { id: "reason" },
@@ -97,7 +96,7 @@ function cancel(api: Api, booking: Booking, { changed }: Hooks): HTMLElement {
 }
 
 function rating(api: Api, booking: Booking, { onRated }: Hooks): HTMLElement {
-  const errors = h("div");
+  const errors = h("div.errors");
   const stars = h("fieldset.rate-stars", null, h("legend.label", null, "How was it?"), ...[1, 2, 3, 4, 5].map(star));
   const comment = h("textarea.input", {
     rows: 2,

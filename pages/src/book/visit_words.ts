@@ -2,7 +2,7 @@
 import type { Booking } from "../api/types.ts";
 import { etaClock, etaRange, type ArrivalState } from "../live/arrival_view.ts";
 import { countdown, dayAndTime, distance, money, time } from "../text/format.ts";
-import { STATE, sentence } from "../text/words.ts";
+import { STATE, paymentWords } from "../text/words.ts";
 
 type Words = [headline: string, sub: string];
 
@@ -41,7 +41,7 @@ export function visitWords(booking: Booking, arrival: ArrivalState): Words {
       return [
         "Done",
         booking.price
-          ? `${money(booking.price.total)} · payment ${sentence(booking.payment?.status ?? "").toLowerCase()}`
+          ? [money(booking.price.total), booking.payment ? paymentWords(booking.payment.status) : ""].filter(Boolean).join(" · ")
           : "",
       ];
     default:

@@ -3,7 +3,7 @@ import type { Api } from "../api/client.ts";
 import type { BookingEvent } from "../api/types.ts";
 import { ago, dayAndTime, minutes, money, speed, time } from "../text/format.ts";
 import { serviceName } from "../text/service_names.ts";
-import { FRESHNESS, STATE, sentence, toneOf } from "../text/words.ts";
+import { FRESHNESS, STATE, paymentWords, toneOf } from "../text/words.ts";
 import { fill, h, setText } from "../ui/dom.ts";
 import { icon } from "../ui/icons.ts";
 import { badge, errorBox, face, setBadge } from "../ui/parts.ts";
@@ -137,7 +137,7 @@ export class Drawer {
               "Price",
               h("span.number", null, money(price.total)),
               booking.payment
-                ? h("span.quiet", null, `payment ${sentence(booking.payment.status).toLowerCase()}`)
+                ? h("span.quiet", null, paymentWords(booking.payment.status))
                 : null,
             )
           : null,

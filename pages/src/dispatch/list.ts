@@ -133,7 +133,7 @@ export class VisitList {
         if (pictured !== who) fill(picture, face(who, booking.technician?.photo_url));
         pictured = who;
         setText(name, who);
-        setText(about, [serviceName(booking.service), placeOf(booking)].filter(Boolean).join(" · "));
+        setText(about, [placeOf(booking), serviceName(booking.service)].filter(Boolean).join(" · "));
         setText(eta, etaWords(visit));
         const { tone, words } = badgeOf(visit);
         setBadge(state, tone, words);
@@ -192,6 +192,6 @@ export function etaWords(visit: Visit): string {
   const { booking, mover } = visit;
   if (booking.state === "en_route" && mover?.etaAt)
     return minutes(Math.max(0, (mover.etaAt - performance.now()) / 1000));
-  if (booking.state === "in_service" && booking.expected_end_at) return `→ ${time(booking.expected_end_at)}`;
+  if (booking.state === "in_service" && booking.expected_end_at) return `until ${time(booking.expected_end_at)}`;
   return ["requested", "accepted"].includes(booking.state) ? time(booking.starts_at) : "";
 }

@@ -33,9 +33,9 @@ export const light: Palette = {
   mainCase: "#d6d0c4",
   motorway: "#f7e6c4",
   motorwayCase: "#dcc699",
-  label: "#6c6f6b",
+  label: "#5f6360",
   labelHalo: "#f8f7f3",
-  waterLabel: "#5d7f91",
+  waterLabel: "#3a6177",
 };
 
 export const dark: Palette = {
@@ -54,7 +54,7 @@ export const dark: Palette = {
   motorwayCase: "#1c1f1c",
   label: "#98a19d",
   labelHalo: "#141918",
-  waterLabel: "#5f8ca3",
+  waterLabel: "#6f9bb1",
 };
 
 const query = matchMedia("(prefers-color-scheme: dark)");

@@ -8,7 +8,7 @@ import { openSheet } from "../ui/sheet.ts";
 type Send = (reason: string) => Promise<void>;
 
 export function askReason(title: string, reasons: string[], press: string, send: Send): void {
-  const errors = h("div");
+  const errors = h("div.errors");
   const choices = h(
     "fieldset.reasons",
     null,
@@ -40,7 +40,7 @@ export function askNote(state: BookingState, send: (body: { text: string; kind: 
   const quick = onTheWay
     ? ["I am about ten minutes late", "Looking for a place to park", "Please open the gate"]
     : ["I need to fetch a part", "Almost done", "Please come for a moment"];
-  const errors = h("div");
+  const errors = h("div.errors");
   const text = h("textarea.input", {
     rows: 3,
     maxlength: 1000,
@@ -72,7 +72,7 @@ export function askNote(state: BookingState, send: (body: { text: string; kind: 
 }
 
 export function askExtend(send: (more: number) => Promise<void>): void {
-  const errors = h("div");
+  const errors = h("div.errors");
   const buttons = [15, 30, 60].map((more) =>
     actionButton(
       "wide",

@@ -38,7 +38,7 @@ export class JobView {
     this.#booking = booking;
     const { customer, address, service, state } = booking;
     const name = customer?.display_name ?? "Customer";
-    const errors = h("div");
+    const errors = h("div.errors");
     this.element.dataset["state"] = state;
     fill(
       this.element,

@@ -98,7 +98,7 @@ async function start(): Promise<void> {
       return;
     }
     view.show(job);
-    fill(now, view.element, job.state === "en_route" ? panel.element : null);
+    fill(now, job.state === "en_route" ? panel.element : null, view.element);
     const { address } = job;
     map.door(address?.lat !== undefined && address.lon !== undefined ? { lat: address.lat, lon: address.lon } : null);
     const leg = jobs.leg();

@@ -52,6 +52,16 @@ const EVENT: Record<string, string> = {
   "payment.failed": "Payment failed",
 };
 
+const PAYMENT: Record<string, string> = {
+  pending: "being reserved",
+  verified: "card checked",
+  authorized: "reserved",
+  captured: "paid",
+  voided: "nothing charged",
+  refunded: "refunded",
+  failed: "payment failed",
+};
+
 const ALERT: Record<string, string> = {
   late_to_start: "Late to start",
   predicted_late: "Will be late",
@@ -74,6 +84,11 @@ const NO_CARDS: Record<string, [title: string, text: string]> = {
 
 export function eventWords(type: string): string {
   return EVENT[type] ?? sentence(type.split(".").at(-1) ?? type);
+}
+
+/** How a price stands, as the words after it: "$68.90 · paid". */
+export function paymentWords(status: string): string {
+  return PAYMENT[status] ?? `payment ${sentence(status).toLowerCase()}`;
 }
 
 export function alertWords(kind: string): string {

@@ -38,7 +38,7 @@ export async function signedIn(root: HTMLElement, options: Options): Promise<voi
 
 function show(root: HTMLElement, options: Options, account: DemoAccount | undefined, done: () => void): void {
   const { session, title, text } = options;
-  const errors = h("div");
+  const errors = h("div.errors");
   const email = input("email", "E-mail", "email", "username");
   const password = input("password", "Password", "password", "current-password");
   const submit = h("button.button.primary", { type: "submit", "data-testid": "sign-in" }, "Sign in");

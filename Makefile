@@ -16,7 +16,7 @@ DEMO_OPTIONS = --port $(PORT) $(if $(FRESH),--fresh) $(if $(TECHNICIANS),--techn
 help: ## What can be made
 	@printf '\nDoorstep\n\n'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s%s\n", $$1, $$2 }' Makefile
-	@printf '\n  make demo takes PORT=8080 FRESH=1 TECHNICIANS=40 SPEED=1 TRACES=folder\n\n'
+	@printf '\n  make demo takes PORT=8080 FRESH=1 TECHNICIANS=40 SPEED=5 TRACES=app/city/traces\n\n'
 
 demo: ## The whole of Doorstep on one screen, with phones driving through Baltimore
 	@.ci/venv run
@@ -27,13 +27,13 @@ test: ## Every test, with a real PostgreSQL, Valkey and Chromium
 	@.ci/venv dev
 	@.ci/pages
 	@.ci/chromium
-	@exec $(BIN)/pytest -m 'not slow' $(PYTEST_OPTIONS)
+	@exec $(BIN)/pytest -n 2 --dist loadgroup -m 'not slow' $(PYTEST_OPTIONS)
 
 test-long: ## The tests of `make test` and the slow ones
 	@.ci/venv dev
 	@.ci/pages
 	@.ci/chromium
-	@exec $(BIN)/pytest $(PYTEST_OPTIONS)
+	@exec $(BIN)/pytest -n 2 --dist loadgroup $(PYTEST_OPTIONS)
 
 check: ## Format, lint, types, floors and unit tests, in under a minute
 	@.ci/venv dev

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from app.serving import PortTaken, check_port
 from app.settings import Settings, SettingsError
-from app.signing import secret_key
+from app.signing import is_of_the_demo, secret_key
 from storage import jobs
 from storage.embedded import EmbeddedPostgresError, running_postgres
 from storage.migrate import pending_migrations
@@ -112,6 +112,11 @@ def _key(settings: Settings) -> Finding:
         secret_key(settings)
     except SettingsError as error:
         return Finding("Signing key", "note", "none", f"{error} (`doorstep demo` makes its own.)")
+    if is_of_the_demo(settings):
+        advice = "Good for trying out. For anybody else set DOORSTEP_SECRET_KEY and a database of your own."
+        return Finding(
+            "Signing key", "note", "the demo's own, beside accounts with a published password", advice
+        )
     return Finding("Signing key", "good", "set")
 
 

@@ -13,7 +13,7 @@ from app.background import Background
 from app.reach import reached
 from app.serving import check_port, listening, run_until_told
 from app.settings import Settings, SettingsError
-from app.signing import secret_key
+from app.signing import is_of_the_demo, secret_key
 from app.wiring import create_app
 from storage.migrate import migrate
 
@@ -27,6 +27,10 @@ SHORTEST_LIFE_S = 5.0  # a worker that dies sooner is started again only after a
 def serve(settings: Settings, *, workers: int = 1, migrate_first: bool = False, shared: bool = False) -> None:
     """Serve until told to stop. Raises the errors that `app.cli` turns into sentences."""
     key = secret_key(settings)
+    if is_of_the_demo(settings):
+        log.warning(
+            "serving_the_demos_data", advice="its accounts have a published password: keep it to yourself"
+        )
     if workers > 1:
         if settings.redis_url is None:
             raise SettingsError(

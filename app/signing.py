@@ -9,6 +9,13 @@ from app.settings import Settings, SettingsError
 FILE = "secret-key"
 
 
+def is_of_the_demo(settings: Settings) -> bool:
+    """Tell whether the key would be the demo's own, beside accounts whose password is published."""
+    return (
+        settings.secret_key is None and settings.database_url is None and (settings.data_dir / FILE).exists()
+    )
+
+
 def secret_key(settings: Settings, *, make: bool = False) -> bytes:
     """Return the signing key. Raises SettingsError when there is none (and `make` does not allow a new one)."""
     if settings.secret_key is not None:

@@ -44,6 +44,13 @@ class DemoServer:
         return (self.data_dir / "doorstep.log").read_text()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what drives browsers and demos on one of the workers, one after the other; the other works the rest off."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("e2e"))
+
+
 @pytest.fixture(scope="session")
 def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoServer]:
     """A demo with simulated phones that drive eight times as fast as life, shared by the tests of a session."""

@@ -74,8 +74,6 @@ async def test_phones_drive_streets_to_bookings_that_end_well(city_url: str, tmp
 
 async def test_a_folder_of_traces_is_driven_where_it_was_driven(city_url: str, tmp_path: Path) -> None:
     """The bus's trips become drives of technicians in an area of their own, watched by customers there."""
-    plan = CityPlan(
-        PASSWORD, technicians=0, customers=0, speed=200, roads=tmp_path / "roads", traces=TRACES
-    )
+    plan = CityPlan(PASSWORD, technicians=0, customers=0, speed=200, roads=tmp_path / "roads", traces=TRACES)
     status = await live(city_url, plan, "depart", "positions")
     assert status["counts"].get("positions"), status

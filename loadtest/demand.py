@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from geo.areas import AreaIndex
-from geo.distance import destination
+from geo.distance import destination, haversine_m
 from geo.roads import RoadNetwork
 from loadtest.choosing import Wish
 from loadtest.shapes import LatLon
@@ -21,6 +21,7 @@ from loadtest.traces import Trip
 NEAR_M = (250.0, 900.0)
 SPREAD_M = 1_100.0
 WAVE_S = 1_500.0
+DOOR_SLACK_M = 120.0
 TRIES = 8
 
 
@@ -69,9 +70,19 @@ class Demand:
         return tuple(self.rng.sample(self.experiences, self.rng.choice((1, 2)))) if some else ()
 
     def _wish(self, around: LatLon, way_m: float, services: Sequence[str]) -> Wish:
-        line1 = f"{self.rng.randint(100, 3900)} Demo Street"
         service, wanted = self.rng.choice(services), self._experience()
-        return Wish(service, self._street_near(around, way_m), line1, "Baltimore", "21224", experience=wanted)
+        place, line1 = self._door_near(around, way_m)
+        return Wish(service, place, line1, "Baltimore", "21224", experience=wanted)
+
+    def _door_near(self, around: LatLon, way_m: float) -> tuple[LatLon, str]:
+        """A real door about so far away; without one, a place on a street and a number of our own."""
+        slack_m = DOOR_SLACK_M + 0.3 * way_m
+        doors = [
+            door for door in self.streets if abs(haversine_m(*around, *door[0]) - way_m) < slack_m
+        ]  # fmt: skip
+        if doors:
+            return self.rng.choice(doors)
+        return self._street_near(around, way_m), f"{self.rng.randint(100, 3900)} Demo Street"
 
     def _street_near(self, around: LatLon, way_m: float) -> LatLon:
         """A place on a street about so far away, inside a service area if a few tries find one."""

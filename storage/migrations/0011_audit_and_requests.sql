@@ -42,7 +42,9 @@ CREATE INDEX requests_correlation ON app.requests (correlation_id);
 SELECT app.make_append_only('app.requests');
 
 CREATE FUNCTION app.write_requests(rows jsonb) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO app.requests SELECT * FROM jsonb_populate_recordset(NULL::app.requests, rows)
+    INSERT INTO app.requests (request_id, correlation_id, at, route, status, actor_id, actor_role, booking_id)
+    SELECT request_id, correlation_id, at, route, status, actor_id, actor_role, booking_id
+    FROM jsonb_populate_recordset(NULL::app.requests, rows)
 $$;
 CREATE INDEX outbox_correlation ON app.outbox (correlation_id);
 CREATE INDEX matches_correlation ON app.matches (correlation_id);

@@ -161,7 +161,9 @@ SELECT app.make_append_only('app.job_runs');
 
 CREATE FUNCTION app.write_jobs(rows jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO app.jobs SELECT * FROM jsonb_populate_recordset(NULL::app.jobs, rows);
+    INSERT INTO app.jobs (job_id, name, payload, correlation_id, causation_id, wanted_at, run_at)
+    SELECT job_id, name, payload, correlation_id, causation_id, wanted_at, run_at
+    FROM jsonb_populate_recordset(NULL::app.jobs, rows);
     INSERT INTO jobs.pgqueuer (priority, status, entrypoint, execute_after, payload)
     SELECT 0, 'queued', x.name, x.run_at, convert_to(to_jsonb(x)::text, 'UTF8')
     FROM jsonb_populate_recordset(NULL::app.jobs, rows) AS x;

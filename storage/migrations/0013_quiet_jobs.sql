@@ -21,7 +21,9 @@ CREATE TRIGGER tg_pgqueuer_again AFTER UPDATE ON jobs.pgqueuer
 -- "As soon as possible" is by the database's clock, so that a serving machine whose clock runs ahead delays nothing.
 CREATE OR REPLACE FUNCTION app.write_jobs(rows jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO app.jobs SELECT * FROM jsonb_populate_recordset(NULL::app.jobs, rows);
+    INSERT INTO app.jobs (job_id, name, payload, correlation_id, causation_id, wanted_at, run_at)
+    SELECT job_id, name, payload, correlation_id, causation_id, wanted_at, run_at
+    FROM jsonb_populate_recordset(NULL::app.jobs, rows);
     INSERT INTO jobs.pgqueuer (priority, status, entrypoint, execute_after, payload)
     SELECT 0, 'queued', x.name, CASE WHEN x.run_at > x.wanted_at THEN x.run_at ELSE now() END,
            convert_to(to_jsonb(x)::text, 'UTF8')

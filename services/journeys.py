@@ -124,13 +124,17 @@ class Journeys:
         return journey
 
     def take_over(self, journey: Journey, connection: str, device_id: str | None) -> bool:
-        """Let this connection speak for the session; False when it was superseded by a newer one."""
+        """Let this connection speak for the session; False when it was superseded by a newer one.
+
+        Once the leg ended there is no place to fight for: every phone may hand in what it still holds.
+        """
         session_id = journey.leg.session_id
-        if (session_id, connection) in self._given_up:
+        under_way = journey.leg.closed_at is None
+        if under_way and (session_id, connection) in self._given_up:
             return False
         if journey.connection == connection and journey.device_id == device_id:
             return True
-        if journey.connection is not None and journey.connection != connection:
+        if under_way and journey.connection is not None and journey.connection != connection:
             self._give_up(session_id, journey.connection)
         if journey.device_id is not None and journey.device_id != (device_id or ""):
             durable = self._stores.telemetry.durable_seq(session_id, device_id or "")

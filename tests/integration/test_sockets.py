@@ -260,6 +260,20 @@ async def test_second_device_takes_over(exchange: Exchange) -> None:
     assert again["acked_seq"] == 2
 
 
+async def test_a_superseded_phone_hands_its_buffer_in_after_the_leg(exchange: Exchange) -> None:
+    """What a phone that lost its place still holds of the leg comes in as late once the leg has ended."""
+    booking_id, session = await exchange.on_the_way()
+    first = await exchange.connect("/gps", exchange.world.technicians[0])
+    second = await exchange.connect("/gps", exchange.world.technicians[0])
+    t = now_ms()
+    await first.ask("fix", {"session_id": session, "device_id": "a", "fixes": [fix(1, t, *FAR)]})
+    await second.ask("fix", {"session_id": session, "device_id": "b", "fixes": [fix(1, t + 500, *FAR)]})
+    await exchange.command(booking_id, "arrive", exchange.world.technician(0))
+    await asyncio.sleep(1.5)  # the ending reaches the process by its own tail
+    ack = await first.ask("fix", {"session_id": session, "device_id": "a", "fixes": [fix(2, t + 400, *FAR)]})
+    assert (ack["counts"]["late"], ack["rejected"]) == (1, [])
+
+
 async def test_arrival_ends_the_watch_and_late_fixes_are_stored(exchange: Exchange) -> None:
     """When the technician arrives, watchers hear `ended` and nothing after it; buffered fixes still count as late."""
     world = exchange.world

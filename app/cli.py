@@ -27,12 +27,12 @@ STYLE = {"no_args_is_help": True, "rich_markup_mode": "rich", "pretty_exceptions
 app = typer.Typer(help=HELP, add_completion=False, **STYLE)  # type: ignore[arg-type]
 user = typer.Typer(help="People with accounts.", **STYLE)  # type: ignore[arg-type]
 audit = typer.Typer(help="The record of decisions.", **STYLE)  # type: ignore[arg-type]
-app.add_typer(user, name="user")
+app.add_typer(user, name="user", rich_help_panel="Answer for")
 match = typer.Typer(help="Who was offered to whom, and why.", **STYLE)  # type: ignore[arg-type]
-app.add_typer(audit, name="audit")
-app.add_typer(match, name="match")
+app.add_typer(audit, name="audit", rich_help_panel="Answer for")
+app.add_typer(match, name="match", rich_help_panel="Answer for")
 job = typer.Typer(help="Work that nobody could do.", **STYLE)  # type: ignore[arg-type]
-app.add_typer(job, name="job")
+app.add_typer(job, name="job", rich_help_panel="Answer for")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")]

@@ -166,7 +166,7 @@ function headline(visit: Visit): string {
   const { booking, mover } = visit;
   if (booking.state === "en_route" && mover?.etaAt) {
     const left = Math.max(0, mover.etaAt - performance.now());
-    return `${minutes(left / 1000)} · about ${time(Date.now() + left)}`;
+    return left === 0 ? "Any moment" : `${minutes(left / 1000)} · about ${time(Date.now() + left)}`;
   }
   return STATE[booking.state];
 }

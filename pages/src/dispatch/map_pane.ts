@@ -4,6 +4,7 @@ import type { Config } from "../api/config.ts";
 import type { Mover } from "../live/fleet.ts";
 import { coverZoom, createMap, frame, type Insets } from "../map/map_view.ts";
 import { MarkerLayer } from "../map/marker_layer.ts";
+import { inCity, largestGroup } from "../map/neighbours.ts";
 import { Pin } from "../map/pin.ts";
 import { minutes } from "../text/format.ts";
 import { h, setText } from "../ui/dom.ts";
@@ -23,6 +24,10 @@ const HALF_TAG_PX = 92;
 /** The camera leaves this much around what it frames. */
 const MARGIN_PX = 64;
 const PHONE_MARGIN_PX = 36;
+/** Half a marker and a little air: all that is left around everybody where more would show ground beyond the city. */
+const LEAST_MARGIN_PX = 20;
+/** The map's own buttons stand on its right where the screen is wide. */
+const BUTTONS_PX = 36;
 /** The details lie over the right of a map at least this wide; on a phone they lie below it. */
 const DRAWER_PX = 388;
 const BESIDE_DRAWER_PX = 640;
@@ -89,10 +94,17 @@ export class MapPane {
     for (const id of ids) this.layer?.remove(id);
   }
 
+  /** Shows everybody in the city; if nobody is there, as many as one picture of another can hold. */
   fitAll(atOnce = false, maxZoom = CLOSEST): void {
-    const places = [...(this.layer?.markers.values() ?? [])].map((marker) => marker.motion.place);
-    const city = this.#options.config.bounds;
-    if (this.map) frame(this.map, places, { padding: this.#insets(MARGIN_PX), maxZoom, city, atOnce });
+    if (!this.map) return;
+    const everybody = [...(this.layer?.markers.values() ?? [])].map((marker) => marker.motion.place);
+    const { bounds } = this.#options.config;
+    const here = bounds ? inCity(everybody, bounds) : [];
+    const places = here.length ? here : largestGroup(everybody);
+    const tight = this.#insets(LEAST_MARGIN_PX);
+    if (this.map.getContainer().clientWidth >= BESIDE_DRAWER_PX) tight.right += BUTTONS_PX;
+    const padding = this.#insets(MARGIN_PX);
+    frame(this.map, places, { padding, tight, maxZoom, city: here.length ? bounds : null, atOnce });
   }
 
   /** Shows one visit as chosen: its door, its name, its marker on top. */

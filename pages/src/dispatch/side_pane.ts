@@ -82,7 +82,11 @@ export class SidePane {
     if (!this.#isLoaded) return;
     const query = this.#search.value.trim();
     const found = [...visits.byId.values()].filter((visit) => matches(visit, query));
-    for (const [filter, { number }] of this.#chips) setText(number, count(found.filter(FILTERS[filter].takes).length));
+    for (const [filter, { button, number }] of this.#chips) {
+      const taken = found.filter(FILTERS[filter].takes).length;
+      setText(number, count(taken));
+      if (filter === "trouble") button.hidden = taken === 0 && this.#filter !== filter;
+    }
     const shown = found.filter(FILTERS[this.#filter].takes);
     this.list.show(shown);
     this.#tellMap(shown, query);

@@ -18,9 +18,10 @@ export const nothingKnown: ArrivalState = {
   destination: null,
 };
 
-/** "12–16 min", never more exact than what is known; null without an ETA. */
+/** "12–16 min", never more exact than what is known; "Any moment" once that is over; null without an ETA. */
 export function etaRange(eta: Eta | null, now = Date.now()): string | null {
   if (!eta) return null;
+  if (isOver(eta, now)) return "Any moment";
   const low = Math.max(0, (moment(eta.low) - now) / 60_000);
   const high = Math.max(low, (moment(eta.high) - now) / 60_000);
   const from = Math.floor(low);
@@ -30,7 +31,11 @@ export function etaRange(eta: Eta | null, now = Date.now()): string | null {
   return from >= to - 1 && from > 0 ? minutes(to * 60) : `${Math.max(1, from)}–${minutes(to * 60)}`;
 }
 
-/** "3:41 – 3:46 PM": when the door bell should ring. */
-export function etaClock(eta: Eta | null): string | null {
-  return eta ? timeRange(eta.low, eta.high) : null;
+/** "3:41 – 3:46 PM": when the door bell should ring; null once the clock has passed it. */
+export function etaClock(eta: Eta | null, now = Date.now()): string | null {
+  return eta && !isOver(eta, now) ? timeRange(eta.low, eta.high) : null;
+}
+
+function isOver(eta: Eta, now: number): boolean {
+  return moment(eta.high) <= now;
 }

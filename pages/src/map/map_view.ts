@@ -117,6 +117,8 @@ export interface Insets {
 interface Framing {
   /** Room that the places leave to the edges of the map, and to what lies over it. */
   padding: Insets;
+  /** The least of it, for where more would show ground beyond the city. */
+  tight?: Insets;
   maxZoom: number;
   /** The city, of which the map shows as much as it can instead of the ground beyond it. */
   city: Box | null;
@@ -124,19 +126,33 @@ interface Framing {
 }
 
 /** Shows all these places, and around them rather the city than the ground beyond it. */
-export function frame(map: Engine, places: Place[], { padding, maxZoom, city, atOnce }: Framing): void {
+export function frame(map: Engine, places: Place[], { padding, tight, maxZoom, city, atOnce }: Framing): void {
   const box = boundsOf(places);
-  const camera = box && map.cameraForBounds(box, { padding, maxZoom });
+  let room = padding;
+  let camera = box && map.cameraForBounds(box, { padding, maxZoom });
+  const covers = city ? coverZoom(map, city) : 0;
+  if (box && tight && camera?.zoom !== undefined && camera.zoom < covers) {
+    room = tight;
+    camera = map.cameraForBounds(box, { padding: tight, maxZoom: Math.min(maxZoom, covers) });
+  }
   if (!box || !camera?.center || camera.zoom === undefined) return;
   let { lng, lat } = LngLat.convert(camera.center);
   if (city) {
     const scale = ENGINE_TILE_PX * 2 ** camera.zoom;
-    const nw = world(Math.max(city[3], box[3]), Math.min(city[0], box[0]));
-    const se = world(Math.min(city[1], box[1]), Math.max(city[2], box[2]));
+    const [nw, se] = [world(city[3], city[0]), world(city[1], city[2])];
+    const [first, last] = [world(box[3], box[0]), world(box[1], box[2])];
+    const across: [number, number] = [
+      Math.min(nw.x, first.x - room.left / scale),
+      Math.max(se.x, last.x + room.right / scale),
+    ];
+    const down: [number, number] = [
+      Math.min(nw.y, first.y - room.top / scale),
+      Math.max(se.y, last.y + room.bottom / scale),
+    ];
     const { clientWidth, clientHeight } = map.getContainer();
     const at = world(lat, lng);
-    const x = within(at.x, [nw.x - padding.left / scale, se.x + padding.right / scale], clientWidth / scale / 2);
-    const y = within(at.y, [nw.y - padding.top / scale, se.y + padding.bottom / scale], clientHeight / scale / 2);
+    const x = within(at.x, across, clientWidth / scale / 2);
+    const y = within(at.y, down, clientHeight / scale / 2);
     ({ lat, lon: lng } = latLon(x, y));
   }
   const there = map.project([lng, lat]);

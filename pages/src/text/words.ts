@@ -46,9 +46,9 @@ const EVENT: Record<string, string> = {
   "booking.no_show": "Nobody home",
   "booking.rated": "Rated",
   "booking.overridden": "Changed by dispatch",
-  "payment.authorized": "Payment reserved",
-  "payment.captured": "Payment taken",
-  "payment.refunded": "Payment refunded",
+  "payment.authorized": "Reserved",
+  "payment.captured": "Paid",
+  "payment.refunded": "Refunded",
   "payment.failed": "Payment failed",
 };
 

@@ -46,12 +46,12 @@ export function brand(subtitle?: string): HTMLElement {
 /** What went wrong, in words, with the code to quote; read out when it appears. */
 export function errorBox(error: unknown): HTMLElement {
   const problem = Problem.of(error);
-  const quote = [problem.code, problem.correlationId].filter(Boolean).join(" · ");
+  const quote = problem.signedOut ? "" : [problem.code, problem.correlationId].filter(Boolean).join(" · ");
   return h(
     "div.error",
     { role: "alert", "data-testid": "error", "data-code": problem.code },
     icon("alert"),
-    h("div", null, h("p", null, problem.words), h("p.quote", null, quote)),
+    h("div", null, h("p", null, problem.words), quote ? h("p.quote", null, quote) : null),
   );
 }
 

@@ -3,7 +3,7 @@
  * door (`#demo`) signs in by itself. Customers may make an account here.
  */
 import type { Config, DemoAccount } from "../api/config.ts";
-import type { Problem } from "../api/problem.ts";
+import { Problem } from "../api/problem.ts";
 import type { Session } from "../api/session.ts";
 import { readReply } from "../api/session.ts";
 import { byId, fill, h } from "./dom.ts";
@@ -52,7 +52,12 @@ function show(root: HTMLElement, options: Options, account: DemoAccount | undefi
     submit,
   );
   const enter = async (who: { email: string; password: string }): Promise<void> => {
-    await session.signIn({ email: who.email, password: who.password });
+    try {
+      await session.signIn({ email: who.email, password: who.password });
+    } catch (error) {
+      const problem = Problem.of(error);
+      throw problem.code === "unauthenticated" ? problem.saying("That e-mail and password do not match.") : problem;
+    }
     done();
   };
   form.addEventListener("submit", (event) => {

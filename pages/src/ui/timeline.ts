@@ -1,6 +1,6 @@
 /** The life of a booking as a list, newest first, in words. */
 import type { BookingEvent } from "../api/types.ts";
-import { dayAndTime, minutes, time } from "../text/format.ts";
+import { dayAndTime, minutes, money, time } from "../text/format.ts";
 import { eventWords, sentence } from "../text/words.ts";
 import { h } from "./dom.ts";
 
@@ -21,6 +21,7 @@ const TONES: Record<string, string> = {
 
 export function timeline(events: BookingEvent[]): HTMLElement {
   const newest = [...events].sort((a, b) => b.seq - a.seq);
+  const moneyWords = paymentsOf(events);
   return h(
     "ol.timeline",
     null,
@@ -29,12 +30,32 @@ export function timeline(events: BookingEvent[]): HTMLElement {
       return h(
         "li",
         { "data-tone": TONES[event.type] ?? null, "data-type": event.type },
-        h("span", null, eventWords(event.type)),
+        h("span", null, moneyWords.get(event.event_id) ?? eventWords(event.type)),
         h("time", { datetime: event.at, title: dayAndTime(event.at) }, time(event.at)),
         note ? h("p.note", null, note) : null,
       );
     }),
   );
+}
+
+/** Whose money moved, and how much. The visit is paid once and in full; what is taken besides is its tip, or a fee. */
+function paymentsOf(events: BookingEvent[]): Map<string, string> {
+  const words = new Map<string, string>();
+  let isPaid = false;
+  let isFee = false;
+  for (const { event_id, type, data, booking } of [...events].sort((a, b) => a.seq - b.seq)) {
+    isFee ||= type === "booking.cancelled" || type === "booking.no_show";
+    const { amount, currency } = data;
+    if (typeof amount !== "number" || typeof currency !== "string") continue;
+    let said = data["verified_only"] === true ? "Card checked for" : eventWords(type);
+    if (type === "payment.captured") {
+      const isVisit: boolean = !isFee && !isPaid && (booking.price === null || amount === booking.price.total.amount);
+      isPaid ||= isVisit;
+      if (!isVisit) said = isFee ? "Fee paid" : "Tip paid";
+    }
+    words.set(event_id, `${said} ${money({ amount, currency })}`);
+  }
+  return words;
 }
 
 function noteOf({ type, data }: BookingEvent): string | null {

@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from storage import hot_scripts as lua
 from storage.hot import PRESENCE_MEMORY_S, Handler, Health, MemoryHot, Presence, Said, Topic, TrackClaim
+from storage.loops import kept_running
 
 log = structlog.get_logger(__name__)
 
@@ -336,7 +337,7 @@ class RedisHot:
 async def open_redis_hot(url: str, *, node: str | None = None) -> AsyncIterator[RedisHot]:
     """Open hot state on Redis; its loops run until the block ends. An absent Redis is no error."""
     hot = RedisHot(url, node=node)
-    task = asyncio.create_task(hot.run(), name="hot redis")
+    task = asyncio.create_task(kept_running("hot redis", hot.run))
     try:
         yield hot
     finally:

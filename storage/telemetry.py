@@ -17,6 +17,7 @@ import structlog
 
 from geo.handled import WINDOW, Handled
 from storage.db import Database, Tx, open_database
+from storage.loops import kept_running
 
 log = structlog.get_logger(__name__)
 
@@ -250,8 +251,8 @@ async def open_telemetry(url: str, *, retention_h: int = 72) -> AsyncIterator[Te
         telemetry = Telemetry(database, retention_h=retention_h)
         await telemetry.make_partitions(datetime.now(UTC).date())
         loops = [
-            asyncio.create_task(telemetry.run(), name="telemetry writer"),
-            asyncio.create_task(telemetry.keep_partitions(), name="telemetry partitions"),
+            asyncio.create_task(kept_running("telemetry writer", telemetry.run)),
+            asyncio.create_task(kept_running("telemetry partitions", telemetry.keep_partitions)),
         ]
         try:
             yield telemetry

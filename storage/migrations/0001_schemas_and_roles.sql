@@ -53,10 +53,10 @@ END $$;
 REVOKE EXECUTE ON FUNCTION app.make_append_only(regclass, text[]) FROM PUBLIC;
 
 -- One row: which life of the database this is. A restore into a new cluster starts transaction ids anew, so the
--- server compares `system_identifier` with the cluster's own at start and draws a new epoch when they differ.
+-- server compares `life` with what the cluster says now, and draws a new epoch when they differ.
 CREATE TABLE app.epoch (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     epoch text NOT NULL,
-    system_identifier bigint NOT NULL
+    life text NOT NULL                         -- cluster, timeline and database: a restore changes one of them
 );
 GRANT SELECT ON app.epoch TO doorstep_app;

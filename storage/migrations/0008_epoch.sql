@@ -1,19 +1,21 @@
--- Names this life of the database. Cursors carry the name; a restore into another cluster, where transaction ids start
--- anew, gets a new one, so that old cursors are refused instead of skipping what happened.
+-- Names this life of the database. Cursors carry the name; a restore (into another cluster, to an earlier moment of this
+-- one, or beside it as another database) gets a new one, so that old cursors are refused instead of skipping events.
 CREATE FUNCTION app.renew_epoch() RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
-    cluster bigint := (SELECT system_identifier FROM pg_control_system());
+    now_lived text := (
+        SELECT concat_ws('/', s.system_identifier, c.timeline_id, d.oid)
+        FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d WHERE d.datname = current_database());
     name text;
 BEGIN
-    SELECT epoch INTO name FROM app.epoch WHERE system_identifier = cluster;
+    SELECT epoch INTO name FROM app.epoch WHERE life = now_lived;
     IF FOUND THEN
         RETURN name;
     END IF;
-    INSERT INTO app.epoch (epoch, system_identifier) VALUES (left(md5(gen_random_uuid()::text), 12), cluster)
+    INSERT INTO app.epoch (epoch, life) VALUES (left(md5(gen_random_uuid()::text), 12), now_lived)
     ON CONFLICT (only_row) DO UPDATE
-        SET epoch = EXCLUDED.epoch, system_identifier = EXCLUDED.system_identifier
-        WHERE app.epoch.system_identifier <> EXCLUDED.system_identifier;
+        SET epoch = EXCLUDED.epoch, life = EXCLUDED.life
+        WHERE app.epoch.life <> EXCLUDED.life;
     -- What happened in the former life is history here, not news: its order stays by outbox_id.
     UPDATE app.outbox SET xid = '3'::xid8 WHERE xid >= pg_snapshot_xmin(pg_current_snapshot());
     SELECT epoch INTO name FROM app.epoch;

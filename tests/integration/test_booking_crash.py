@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -16,7 +17,10 @@ from services.payment_outcomes import settle
 from services.payments import abandon_authorization, authorize
 from services.reply import Reply
 from storage import outbox
+from storage.db import open_database
+from storage.embedded import EmbeddedPostgres
 from storage.ids import new_id
+from tests.conftest import Database
 from tests.integration.world import World, address
 
 
@@ -97,7 +101,7 @@ async def test_after_a_restore_old_events_are_no_news(world: World) -> None:
     await world.book(asked=(0,))
     owner = await asyncpg.connect(world.owner_url)
     await owner.execute("UPDATE app.outbox SET xid = (pg_current_xact_id()::text::bigint + 20)::text::xid8")
-    await owner.execute("UPDATE app.epoch SET system_identifier = 1")
+    await owner.execute("UPDATE app.epoch SET life = 'another'")
     async with world.stores.db.reading() as tx:
         old = {row["outbox_id"] for row in await tx.fetch("SELECT outbox_id FROM app.outbox")}
         await outbox.epoch(tx)
@@ -110,3 +114,17 @@ async def test_after_a_restore_old_events_are_no_news(world: World) -> None:
         rows = await outbox.read_after(tx, place, 50)
     assert rows
     assert not old & {row["outbox_id"] for row in rows}
+
+
+async def test_a_copy_beside_is_another_life(database: Database, postgres: EmbeddedPostgres) -> None:
+    """A database restored beside the old one, in the same cluster, has its own epoch, and keeps it."""
+    async with open_database(database.app_url) as db, db.reading() as tx:
+        first = await outbox.epoch(tx)
+        assert await outbox.epoch(tx) == first
+    name = urlsplit(database.app_url).path.removeprefix("/")
+    admin = await asyncpg.connect(postgres.url("postgres", owner=True))
+    await admin.execute(f'CREATE DATABASE "{name}_back" TEMPLATE "{name}"')
+    async with open_database(postgres.url(f"{name}_back")) as db, db.reading() as tx:
+        assert await outbox.epoch(tx) != first
+    await admin.execute(f'DROP DATABASE "{name}_back" WITH (FORCE)')
+    await admin.close()

@@ -227,7 +227,10 @@ def export_openapi(
 
 def main() -> None:
     """Run the command line; turn what we know can go wrong into sentences."""
-    signal.signal(signal.SIGTERM, _terminated)
+    from app.serving import ends
+
+    for number in ends():
+        signal.signal(number, _terminated)
     try:
         app()
     except KeyboardInterrupt:
@@ -243,7 +246,7 @@ def main() -> None:
 
 
 def _terminated(number: int, _frame: FrameType | None) -> None:
-    """Make SIGTERM unwind like Ctrl-C, so that everything that was started is ended."""
+    """Make SIGTERM and a closed terminal unwind like Ctrl-C, so that everything that was started is ended."""
     sys.exit(128 + number)
 
 

@@ -1,7 +1,8 @@
 """`doorstep demo`: PostgreSQL, a seeded city, the server and phones that drive through it, in one command.
 
 The server runs in this process, the phones in a child that talks to it over the wire like any phone. What this starts
-it also ends, within seconds, however it is told to: Ctrl-C, SIGTERM, or the end of the process.
+it also ends, within seconds, however it is told to: Ctrl-C, SIGTERM, or SIGHUP when its terminal is closed. Killed with
+SIGKILL it takes its phones along; PostgreSQL is left behind, and the next start in the folder ends that one first.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Serves an application on a port until somebody says stop, and ends within seconds.
 
-The first SIGINT or SIGTERM begins a graceful end: no new connections, requests get a moment, tasks finish. The second
-ends the process at once.
+The first SIGINT, SIGTERM or SIGHUP (the terminal was closed) begins a graceful end: no new connections, requests get a
+moment, tasks finish. The second ends the process at once.
 """
 
 import asyncio
@@ -66,6 +66,12 @@ async def listening(
         await runner.cleanup()
 
 
+def ends() -> list[signal.Signals]:
+    """Return the signals beside Ctrl-C that end a process: under `nohup` a closed terminal is none of them."""
+    hung_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGTERM, *hung_up]
+
+
 def run_until_told[T](work: Callable[[asyncio.Event], Awaitable[T]]) -> T:
     """Run `work(stop)` on uvloop; signals set `stop`, a second one ends the process."""
 
@@ -78,7 +84,7 @@ def run_until_told[T](work: Callable[[asyncio.Event], Awaitable[T]]) -> T:
                 os._exit(128 + number)
             stop.set()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, *ends()):
             loop.add_signal_handler(number, told, number)
         return await work(stop)
 

@@ -133,9 +133,9 @@ def end(demo: subprocess.Popen[str], how: signal.Signals) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_ends_all_that_it_started_and_keeps_its_data(folder: Path, how: signal.Signals) -> None:
-    """Ctrl-C or SIGTERM: within seconds nothing runs, and a second start is quick and knows its accounts."""
+    """Ctrl-C, SIGTERM, a closed terminal: soon nothing runs, and a second start is quick and knows its accounts."""
     demo, url, _ = start(folder)
     account = {"email": "founder@demo.doorstep.example", "password": "doorstep-demo"}
     token = sign_in(url, account)

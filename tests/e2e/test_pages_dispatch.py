@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Route
 
 from tests.e2e.conftest import OpenPage
 from tests.e2e.watched_page import WatchedPage
@@ -129,6 +130,24 @@ async def test_everyone_is_in_the_picture(open_page: OpenPage) -> None:
             await page.see("drawer")
         await page.page.get_by_role("button", name="Show everyone").click()
         await page.until(ALL_IN_SIGHT, within_s=10)
+
+
+async def test_who_drives_elsewhere_is_in_a_picture_too(open_page: OpenPage) -> None:
+    """With the drawn city on another continent the map shows those who drive, not the ocean between."""
+    page = await dispatch(open_page)
+
+    async def far_away(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(
+            response=answer, json={**await answer.json(), "bounds": [-3.05, 53.35, -2.9, 53.45]}
+        )
+
+    await page.page.route("**/pages/config.json", far_away)
+    await page.page.reload()
+    await page.until(f"Object.keys(window.doorstep?.markers ?? {{}}).length && {ALL_IN_SIGHT}", within_s=30)
+    first, *others = (await page.markers()).values()
+    assert all(metres(first, other) < 50_000 for other in others)
+    assert await page.page.evaluate("window.doorstep.state.zoom") > 10
 
 
 async def test_picture_for_the_readme(open_page: OpenPage, tmp_path: Path) -> None:

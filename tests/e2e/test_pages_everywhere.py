@@ -6,6 +6,13 @@ from tests.e2e.conftest import OpenPage
 
 SIZES = [(1440, False), (390, True)]
 
+# A session of a server that was started afresh since.
+FORGOTTEN = """
+(name) => localStorage.setItem(`doorstep.session.${name}`, JSON.stringify({
+  email: "somebody@example.org", access: "access-of-old", refresh: "refresh-of-old-that-nobody-knows",
+  expiresAt: Date.now() + 600_000, ttlS: 900 }))
+"""
+
 
 @pytest.mark.parametrize(("width", "dark"), SIZES)
 @pytest.mark.parametrize(
@@ -52,6 +59,20 @@ async def test_wrong_password_is_said_in_words(open_page: OpenPage) -> None:
     await page.see("error")
     assert await page.page.get_by_test_id("error").get_attribute("data-code") == "unauthenticated"
     assert "do not match" in await page.page.get_by_test_id("error").inner_text()
+
+
+@pytest.mark.parametrize("name", ["book", "dispatch", "technician"])
+async def test_a_session_that_is_over_is_no_wrong_password(open_page: OpenPage, name: str) -> None:
+    """With tokens that the server does not know any more the page says "signed out", and offers the way in."""
+    page = await open_page(f"/{name}")
+    await page.see("sign-in-form")
+    await page.page.evaluate(FORGOTTEN, name)
+    await page.page.reload()
+    await page.see("sign-in-again")
+    words = await page.page.get_by_test_id("error").inner_text()
+    assert words.strip() == "You have been signed out. Please sign in again."
+    await page.press("sign-in-again")
+    await page.see("sign-in-form")
 
 
 async def test_unknown_link(open_page: OpenPage) -> None:

@@ -99,8 +99,14 @@ async def test_a_visit_from_wish_to_rating(open_page: OpenPage) -> None:
     await technician.press("complete")
     await customer.see("rating")
     await customer.page.locator("label:has([data-testid=star-5])").click()
+    await customer.page.locator("label:has(input[name=tip][value='500'])").click()
     await customer.press("rate")
     await customer.page.locator("li[data-type='booking.rated']").wait_for(timeout=10_000)
+    paid = customer.page.locator("li[data-type='payment.captured'] > span")
+    await paid.nth(1).wait_for(timeout=10_000)
+    tip, visit = await paid.all_inner_texts()
+    assert tip == "Tip paid $5.00"
+    assert re.fullmatch(r"Paid \$\d+\.\d\d", visit), visit
     for page in (customer, technician):
         await page.assert_sound()
     await guest.page.reload()

@@ -181,6 +181,7 @@ function run(root: HTMLElement, config: Config, session: Session): void {
       feed: feed.cursor,
       etas_s: visits.etas(),
       in_sight: map.inSight,
+      zoom: map.map?.getZoom() ?? null,
     }),
   });
 }

@@ -4,8 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.settings import Settings
+import asyncpg
+
+from app.settings import Settings, SettingsError
 from storage.embedded import EmbeddedPostgres, embedded_postgres, running_postgres
+from storage.migrate import pending_migrations
+
+WITHIN_S = 10.0
+SERVING_ROLE = "doorstep_app"
+SELECT_ROLE = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +41,19 @@ def reached(settings: Settings, *, beside: bool = False) -> Iterator[Reached]:
         return
     with embedded_postgres(settings.data_dir) as cluster:
         yield Reached(cluster.app_url, cluster.owner_url, cluster)
+
+
+async def check_migrated(url: str) -> None:
+    """Raise SettingsError with a sentence when the database is behind this code; one that is ahead is fine."""
+    connection = await asyncpg.connect(url, timeout=WITHIN_S)
+    try:
+        if await connection.fetchval(SELECT_ROLE, SERVING_ROLE):  # the first migration makes it
+            await connection.execute(f"SET ROLE {SERVING_ROLE}")
+        pending = await pending_migrations(connection)
+    finally:
+        await connection.close(timeout=WITHIN_S)
+    if pending:
+        raise SettingsError(
+            f"The database lacks {len(pending)} of this release's migrations, first {pending[0]}: "
+            "run `doorstep migrate`."
+        )

@@ -10,7 +10,7 @@ from contextlib import suppress
 import structlog
 
 from app.background import Background
-from app.reach import reached
+from app.reach import check_migrated, reached
 from app.serving import check_port, listening, run_until_told
 from app.settings import Settings, SettingsError
 from app.signing import is_of_the_demo, secret_key
@@ -62,6 +62,7 @@ def serve(settings: Settings, *, workers: int = 1, migrate_first: bool = False, 
         if migrate_first or database.embedded is not None:
             for name in asyncio.run(migrate(database.owner_url)):
                 log.info("migrated", migration=name)
+        asyncio.run(check_migrated(database.app_url))
         run_until_told(several if workers > 1 else one)
 
 

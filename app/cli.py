@@ -4,7 +4,6 @@ Exit codes: 0 done; 1 it could not be done, and the sentence says why; 2 the com
 """
 
 import asyncio
-import errno
 import signal
 import sys
 from pathlib import Path
@@ -236,7 +235,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        sentence = _sentence(error)
+        from app.sentences import sentence_of
+
+        sentence = sentence_of(error)
         if sentence is None:
             raise
         Console(stderr=True, highlight=False).print(
@@ -248,33 +249,6 @@ def main() -> None:
 def _terminated(number: int, _frame: FrameType | None) -> None:
     """Make SIGTERM and a closed terminal unwind like Ctrl-C, so that everything that was started is ended."""
     sys.exit(128 + number)
-
-
-def _sentence(error: BaseException) -> str | None:
-    """Return what to tell a person about an error; None for one that is a fault of ours."""
-    import asyncpg
-
-    from app.serving import PortTaken
-    from storage.embedded import EmbeddedPostgresError
-    from storage.migrate import MigrationError
-
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, EmbeddedPostgresError):
-        return error.sentence
-    if isinstance(error, (SettingsError, PortTaken, MigrationError)):
-        return str(error)
-    if isinstance(error, asyncpg.DiskFullError) or (
-        isinstance(error, OSError) and error.errno == errno.ENOSPC
-    ):
-        return "The disk is full: free some space and start again."
-    if isinstance(error, (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)):
-        return f"PostgreSQL refused the login or database of DOORSTEP_DATABASE_URL ({type(error).__name__})."
-    if isinstance(error, asyncpg.UndefinedTableError):
-        return "The database is not migrated: run `doorstep migrate`."
-    if isinstance(error, (ConnectionError, TimeoutError, asyncpg.CannotConnectNowError)):
-        return f"PostgreSQL does not answer ({type(error).__name__}): `doorstep doctor` says what to do."
-    return None
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 `doorstep serve --help` shows this list, so each field's description is its documentation.
 """
 
+import re
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -15,6 +17,7 @@ from services.policy import Policy
 
 PREFIX = "DOORSTEP_"
 SHORTEST_KEY = 32
+PORT = re.compile(r"^(\[[^\]]*\]|[^:\[\]]*)(:\d{0,5})?$", re.ASCII)  # a host, and a port or none
 
 
 class SettingsError(Exception):
@@ -41,6 +44,30 @@ def _networks(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
+def _address(*schemes: str) -> AfterValidator:
+    """Check the form of a URL that may carry a password: no complaint repeats a piece of it."""
+    forms = f"{schemes[0]}://user:password@host:port/…"
+
+    def check(url: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(url.get_secret_value())
+        except ValueError:
+            raise ValueError(f"it is no URL of the form {forms}") from None
+        if parts.scheme not in schemes:
+            raise ValueError(f"it is no URL of the form {forms}")
+        hosts = parts.netloc.rpartition("@")[2]
+        ports = [PORT.search(host) for host in hosts.split(",")]
+        split = parts.netloc.count("@") > 1 or "@" in parts.path + parts.query + parts.fragment
+        if split or any(port is None for port in ports):
+            raise ValueError(
+                "its port is no number, or its password holds a bare / @ ? # or : "
+                "(write them as %2F %40 %3F %23 %3A)"
+            )
+        return url
+
+    return AfterValidator(check)
+
+
 type Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -52,14 +79,14 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path(".doorstep"), description="Where the embedded PostgreSQL and prepared streets live"
     )
-    database_url: SecretStr | None = Field(
+    database_url: Annotated[SecretStr, _address("postgresql", "postgres")] | None = Field(
         None,
         description="postgresql://… of a login that is a member of the doorstep_* roles; unset: embedded",
     )
-    migrate_url: SecretStr | None = Field(
+    migrate_url: Annotated[SecretStr, _address("postgresql", "postgres")] | None = Field(
         None, description="postgresql://… of the database's owner, for migrations; unset: the database URL"
     )
-    redis_url: SecretStr | None = Field(
+    redis_url: Annotated[SecretStr, _address("redis", "rediss")] | None = Field(
         None, description="redis://… for several processes; unset: hot state of one process"
     )
     secret_key: Annotated[SecretStr, AfterValidator(_long_enough)] | None = Field(

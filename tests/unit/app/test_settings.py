@@ -60,6 +60,53 @@ def test_a_wrong_setting_is_one_sentence_without_its_value(
     assert value not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "mysql://u:cretpass@h/d",
+        "postgresql://u:se/cretpass@h/d",
+        "postgresql://u:12/cretpass@h:5432/d",
+        "postgresql://u:se@cretpass@h/d",
+        "postgresql://u:se#cretpass@h/d",
+        "postgresql://u:12?cretpass@h/d",
+        "postgresql://u:[cretpass@h/d",
+        "postgresql://u:cretpass@h:notaport/d",
+        "postgresql://u:cretpass@h:5432:1/d",
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_without_a_piece_of_it(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """Most often the password holds a character that ends it too soon."""
+    for name in ("DOORSTEP_DATABASE_URL", "DOORSTEP_MIGRATE_URL", "DOORSTEP_REDIS_URL"):
+        monkeypatch.setenv(name, url.replace("postgresql", "redis") if "REDIS" in name else url)
+        with pytest.raises(SettingsError, match=f"^{name} cannot be used: it") as caught:
+            load()
+        assert not [
+            piece for piece in ("cretpass", "u:", "notaport", "nonsense") if piece in str(caught.value)
+        ]
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p%2Fw@h:5432/d?sslmode=require",
+        "postgres://h/d",
+        "postgresql://u:p@[::1]:5432/d",
+        "postgresql://u:p@h1:5432,h2:5433/d",
+        "postgresql:///d?host=/run/postgresql",
+    ],
+)
+def test_an_address_that_can_be_used_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Encoded passwords, IPv6, several hosts, a socket."""
+    monkeypatch.setenv("DOORSTEP_DATABASE_URL", url)
+    given = load().database_url
+    assert given is not None
+    assert given.get_secret_value() == url
+
+
 def test_secrets_never_print() -> None:
     """Neither in a representation nor in an error."""
     settings = Settings(secret_key="s" * 40, database_url="postgresql://a:pw-pw-pw@h/d")  # type: ignore[arg-type]

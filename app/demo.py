@@ -22,6 +22,7 @@ from app import logging, seed
 from app.background import Background
 from app.city import STREETS, prepare_roads
 from app.demo_screen import PASSWORD, Screen, open_screen
+from app.postgresql import keep_postgresql
 from app.serving import check_port, listening, run_until_told
 from app.settings import Settings
 from app.signing import FILE as KEY_FILE
@@ -34,7 +35,6 @@ from storage.migrate import migrate
 log = structlog.get_logger(__name__)
 
 PHONES_END_WITHIN_S = 3.0
-LOOK_AFTER_POSTGRESQL_S = 1.0
 LONGEST_LINE = 1 << 16
 LOG_FILE = "doorstep.log"
 PHONES_LOG = "phones.log"
@@ -101,21 +101,11 @@ async def _live(
         log.info("serving", url=url, pid=os.getpid())
         screen.up(url, f"Data and log lie in {settings.data_dir.absolute()}.")
         background = Background()
-        background.start("postgresql", lambda end: _keep_postgresql(cluster, screen, end))
+        background.start("postgresql", lambda end: keep_postgresql(cluster, end, screen.database))
         if plan.simulator:
             background.start("phones", lambda end: _phones(url, settings, plan, screen, end))
         await stop.wait()
         await background.end(within_s=PHONES_END_WITHIN_S + 1)
-
-
-async def _keep_postgresql(cluster: EmbeddedPostgres, screen: Screen, stop: asyncio.Event) -> None:
-    """Start PostgreSQL again at its address when it died under us."""
-    while not stop.is_set():
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), LOOK_AFTER_POSTGRESQL_S)
-        if not stop.is_set() and await asyncio.to_thread(cluster.revive):
-            log.error("postgresql_revived")
-            screen.trouble("PostgreSQL died and was started again; nothing committed is lost.")
 
 
 async def _phones(url: str, settings: Settings, plan: Plan, screen: Screen, stop: asyncio.Event) -> None:

@@ -26,6 +26,7 @@ PAGES = (
     ("Technician", "/technician"),
     ("Interface", "/docs"),
 )
+DATABASE_WELL = "PostgreSQL answers."
 FIRST_LINE_S = 12.0
 LINE_EVERY_S = 60.0
 
@@ -44,6 +45,9 @@ class Screen(Protocol):
 
     def trouble(self, words: str) -> None:
         """Something is not as it should be; the demo goes on."""
+
+    def database(self, words: str) -> None:
+        """What is wrong with PostgreSQL, until other words come; empty: nothing."""
 
 
 @contextmanager
@@ -88,6 +92,10 @@ class PlainScreen:
         """Print it."""
         self._say(words)
 
+    def database(self, words: str) -> None:
+        """Print it, and that it is over."""
+        self._say(words or DATABASE_WELL)
+
     def _say(self, words: str) -> None:
         self._console.print(words, markup=False, highlight=False, soft_wrap=True)
         self._console.file.flush()
@@ -104,6 +112,7 @@ class LiveScreen:
         self._note = ""
         self._status: Status = {}
         self._trouble = ""
+        self._database = ""
 
     def step(self, words: str) -> None:
         """Show it with a spinner, and what came before with a tick."""
@@ -121,6 +130,10 @@ class LiveScreen:
     def trouble(self, words: str) -> None:
         """Show it until a status comes."""
         self._trouble = words
+
+    def database(self, words: str) -> None:
+        """Show it as long as it is so."""
+        self._database = words
 
     def __rich__(self) -> RenderableType:
         return self._picture() if self._url else self._progress()
@@ -148,6 +161,8 @@ class LiveScreen:
             Text(),
         ]
         body += [Text(sentence) for sentence in _sentences(self._status)]
+        if self._database:
+            body.append(Text(self._database, style="yellow"))
         if self._trouble:
             body.append(Text(self._trouble, style="yellow"))
         body += [Text(), Text(self._note, style="dim")]

@@ -22,7 +22,7 @@ from app.serving import PortTaken, check_port
 from app.settings import Settings, SettingsError
 from app.signing import is_of_the_demo, secret_key
 from storage import jobs
-from storage.embedded import EmbeddedPostgresError, running_postgres
+from storage.embedded import EmbeddedPostgresError, holder, running_postgres
 from storage.migrate import pending_migrations
 
 type Grade = Literal["good", "note", "bad"]
@@ -53,7 +53,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     url, finding = _database(settings)
     yield finding
     if url is not None:
-        async for finding in _postgresql(url):
+        async for finding in _postgresql(url, embedded=settings.database_url is None):
             yield finding
     if settings.redis_url is None:
         yield Finding("Redis", "good", "not used: hot state of one process")
@@ -128,20 +128,25 @@ def _database(settings: Settings) -> tuple[str | None, Finding]:
     except EmbeddedPostgresError as error:
         return None, Finding("Database", "bad", f"embedded under {settings.data_dir}", error.sentence)
     if running is None:
+        if pid := holder(settings.data_dir):
+            return None, Finding(
+                "Database", "bad", f"embedded under {settings.data_dir}, died under process {pid}",
+                f"That process starts it again within seconds; if this stays, look at its log and restart {pid}.",
+            )  # fmt: skip
         return None, Finding("Database", "good", f"embedded under {settings.data_dir}, not running now")
     return running.app_url, Finding(
         "Database", "good", f"embedded under {settings.data_dir}, port {running.port}"
     )
 
 
-async def _postgresql(url: str) -> AsyncIterator[Finding]:
+async def _postgresql(url: str, *, embedded: bool) -> AsyncIterator[Finding]:
     try:
         connection = await asyncpg.connect(url, timeout=5)
     except (OSError, TimeoutError, asyncpg.PostgresError, ValueError) as error:
-        yield Finding(
-            "PostgreSQL", "bad", f"no connection ({type(error).__name__})",
-            "Start PostgreSQL, and check host, port, login and password of DOORSTEP_DATABASE_URL.",
-        )  # fmt: skip
+        advice = "Start PostgreSQL, and check host, port, login and password of DOORSTEP_DATABASE_URL."
+        if embedded:
+            advice = "It runs but does not answer: restart the demo or the server that it belongs to."
+        yield Finding("PostgreSQL", "bad", f"no connection ({type(error).__name__})", advice)
         return
     try:
         number = int(await connection.fetchval("SHOW server_version_num"))

@@ -10,7 +10,8 @@ from contextlib import suppress
 import structlog
 
 from app.background import Background
-from app.reach import check_migrated, reached
+from app.postgresql import keep_postgresql
+from app.reach import Reached, check_migrated, reached
 from app.serving import check_port, listening, run_until_told
 from app.settings import Settings, SettingsError
 from app.signing import is_of_the_demo, secret_key
@@ -46,11 +47,13 @@ def serve(settings: Settings, *, workers: int = 1, migrate_first: bool = False, 
             app = create_app(settings, database.app_url, key)
             async with listening(app, settings.host, settings.port, shared=shared) as url:
                 log.info("serving", url=url, pid=os.getpid(), embedded=database.embedded is not None)
+                background = _keeping(database)
                 await (_stop_or_orphaned(stop) if shared else stop.wait())
                 log.info("stopping")
+                await background.end()
 
         async def several(stop: asyncio.Event) -> None:
-            background = Background()
+            background = _keeping(database)
             for number in range(1, workers + 1):
                 background.start(
                     f"worker {number}", lambda end: _worker(settings, database.app_url, key, end)
@@ -64,6 +67,14 @@ def serve(settings: Settings, *, workers: int = 1, migrate_first: bool = False, 
                 log.info("migrated", migration=name)
         asyncio.run(check_migrated(database.app_url))
         run_until_told(several if workers > 1 else one)
+
+
+def _keeping(database: Reached) -> Background:
+    """Begin to look after the database if it is ours: it is started again when it dies."""
+    background, cluster = Background(), database.embedded
+    if cluster is not None:
+        background.start("postgresql", lambda end: keep_postgresql(cluster, end))
+    return background
 
 
 async def _stop_or_orphaned(stop: asyncio.Event) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "EmbeddedPostgres",
     "EmbeddedPostgresError",
     "embedded_postgres",
+    "holder",
     "remove_cluster",
     "running_postgres",
 ]
@@ -74,6 +75,10 @@ class EmbeddedPostgres:
             raise from_os_error(error, self.data_dir) from error
         return True
 
+    def free_bytes(self) -> int:
+        """The room on the server's disk."""
+        return self.cluster.free_bytes()
+
     def last_words(self) -> str:
         """The end of PostgreSQL's own log."""
         return self.cluster.last_words()
@@ -110,6 +115,19 @@ def running_postgres(data_dir: Path, *, system_dir: Path = SYSTEM_DIR) -> Embedd
         return EmbeddedPostgres(port, data_dir, cluster, _read_passwords(home)) if port is not None else None
     except OSError as error:
         raise from_os_error(error, data_dir) from error
+
+
+def holder(data_dir: Path) -> int | None:
+    """The process that holds `data_dir` now, whether its server lives or not; None if nobody does."""
+    try:
+        with (data_dir / "postgres" / "lock").open() as lock:
+            pid = lock.read().strip()
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return int(pid) if pid.isdigit() else None
+    return None
 
 
 def remove_cluster(data_dir: Path, *, system_dir: Path = SYSTEM_DIR) -> None:

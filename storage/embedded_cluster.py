@@ -203,6 +203,10 @@ class Cluster:
         """The end of PostgreSQL's log, for `doorstep doctor` and for a server that died under us."""
         return self._log_since(max(0, self._log.stat().st_size - 4000)) if self._log.exists() else ""
 
+    def free_bytes(self) -> int:
+        """The room on the disk of these files."""
+        return shutil.disk_usage(self._installation.cluster_dir).free
+
     def _must(self, program: str, *args: str, stdin: str = "") -> None:
         status, said = self._installation.run(program, *args, stdin=stdin)
         if status != 0 or "FATAL" in said or "ERROR" in said:

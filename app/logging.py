@@ -8,9 +8,9 @@ import logging
 import logging.handlers
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 import structlog
@@ -45,15 +45,54 @@ class _Unparsed(logging.Filter):
         return True
 
 
+class _Lossy:
+    """What makes a handler count the lines that it cannot write, on a full disk or a closed pipe, and go on.
+
+    The first line that it can write again is followed by one that says how many are missing.
+    """
+
+    lost = 0
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - the library's name
+        """Count it: a trace for each would bury the screen."""
+        self.lost += 1
+
+
+class _Stream(_Lossy, logging.StreamHandler[TextIO]):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line, and after a gap how long that was."""
+        _emit(self, super().emit, record)
+
+
+class _File(_Lossy, logging.handlers.RotatingFileHandler):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line, and after a gap how long that was."""
+        _emit(self, super().emit, record)
+
+
+def _emit(handler: _Lossy, write: Callable[[logging.LogRecord], None], record: logging.LogRecord) -> None:
+    before = handler.lost
+    write(record)
+    if before and handler.lost == before:
+        handler.lost = 0
+        gap = {
+            "name": __name__,
+            "levelno": logging.ERROR,
+            "levelname": "ERROR",
+            "msg": f"log_lines_lost {before}",
+        }
+        write(logging.makeLogRecord(gap))
+
+
 def configure(level: str = "info", file: Path | None = None) -> None:
     """Send everything to stdout, or to `file`, as JSON lines from `level` up."""
     handler: logging.Handler
     if file is None:
-        handler = logging.StreamHandler(sys.stdout)
+        handler = _Stream(sys.stdout)
     else:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
-        handler = logging.handlers.RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=1)
+        handler = _File(file, maxBytes=LOG_BYTES, backupCount=1)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,32 @@ def test_a_line_that_could_not_be_parsed_is_not_logged(tmp_path: Path) -> None:
     assert "http_not_parsed" in told
     assert "COOKIESECRET" not in told
     assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_log_on_a_full_disk_counts_what_it_loses_and_goes_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No trace on the screen; when there is room again, the log says how much is missing."""
+    file = tmp_path / "doorstep.log"
+    before = logging.getLogger().handlers
+    configure("info", file)
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.FileHandler)
+    room = handler.stream
+    try:
+        with Path("/dev/full").open("w") as full:
+            handler.stream = full
+            for number in range(3):
+                logging.getLogger("theirs").warning("lost %s", number)
+            handler.stream = room
+            with suppress(OSError):
+                full.close()
+        logging.getLogger("theirs").warning("again")
+        logging.getLogger("theirs").warning("and on")
+    finally:
+        handler.close()
+        logging.getLogger().handlers = before
+        structlog.reset_defaults()
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["again", "log_lines_lost 3", "and on"]
+    assert capfd.readouterr().err == ""

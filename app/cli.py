@@ -23,14 +23,14 @@ ENVIRONMENT = "\n\n".join(
 )
 STYLE = {"no_args_is_help": True, "rich_markup_mode": "rich", "pretty_exceptions_enable": False}
 
-app = typer.Typer(help=HELP, add_completion=False, **STYLE)  # type: ignore[arg-type]
-user = typer.Typer(help="People with accounts.", **STYLE)  # type: ignore[arg-type]
-audit = typer.Typer(help="The record of decisions.", **STYLE)  # type: ignore[arg-type]
+app = typer.Typer(help=HELP, add_completion=False, **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
+user = typer.Typer(help="People with accounts.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
+audit = typer.Typer(help="The record of decisions.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
 app.add_typer(user, name="user", rich_help_panel="Answer for")
-match = typer.Typer(help="Who was offered to whom, and why.", **STYLE)  # type: ignore[arg-type]
+match = typer.Typer(help="Who was offered to whom, and why.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
 app.add_typer(audit, name="audit", rich_help_panel="Answer for")
 app.add_typer(match, name="match", rich_help_panel="Answer for")
-job = typer.Typer(help="Work that nobody could do.", **STYLE)  # type: ignore[arg-type]
+job = typer.Typer(help="Work that nobody could do.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
 app.add_typer(job, name="job", rich_help_panel="Answer for")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]

@@ -148,7 +148,7 @@ class Settings(BaseSettings):
 def load(**given: object) -> Settings:
     """Read the environment; what the command line gave (not None) wins. Raises SettingsError with one sentence."""
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "the settings"

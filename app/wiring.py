@@ -116,7 +116,7 @@ def _start_tasks(background: Background, stores: Stores, live: Realtime, registr
         background.start(name, loop)
     restarts = Gauge("doorstep_task_restarts", "Restarts of supervised tasks", ("task",), registry=registry)
     for name in background.restarts:
-        restarts.labels(name).set_function(lambda name=name: background.restarts[name])  # type: ignore[misc]
+        restarts.labels(name).set_function(lambda name=name: background.restarts[name])  # type: ignore[misc]  # a default binds the loop variable
 
 
 def _now() -> datetime:

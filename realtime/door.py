@@ -55,7 +55,7 @@ class Door(socketio.AsyncNamespace):
     takes_shares = False
 
     def __init__(self, namespace: str, stores: Stores, wire: Wire) -> None:
-        super().__init__(namespace)  # type: ignore[no-untyped-call]
+        super().__init__(namespace)  # type: ignore[no-untyped-call]  # the library has no types
         self.stores = stores
         self.wire = wire
         self.hears: Mapping[str, Hears] = {}

@@ -125,7 +125,7 @@ def _schemas(routes: list[Route]) -> tuple[dict[str, Json], Mapping[Any, Json]]:
             wanted[route.body, "validation"] = None
         if route.answer is not None:
             wanted[route.answer, "validation"] = None
-    refs, definitions = models_json_schema(list(wanted), ref_template=REF)  # type: ignore[arg-type]
+    refs, definitions = models_json_schema(list(wanted), ref_template=REF)  # type: ignore[arg-type]  # the stub wants a narrower tuple
     named: dict[str, Json] = dict(definitions.get("$defs", {}))
     for route in routes:
         named.update(route.query.model_json_schema(ref_template=REF).get("$defs", {}))

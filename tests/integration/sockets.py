@@ -111,7 +111,7 @@ class Exchange:
         """Give a command as REST would; returns the booking."""
         run, command = COMMANDS[name]
         context = Context(actor, datetime.now(UTC), f"test-{new_id().hex}")
-        answer = await run(self.world.stores, booking_id, command(*given), context)  # type: ignore[operator]
+        answer = await run(self.world.stores, booking_id, command(*given), context)  # type: ignore[operator]  # commands of several shapes
         assert isinstance(answer, Reply), answer
         return answer.body
 

@@ -56,7 +56,7 @@ def credential(state: str = "verified", expires_on: date | None = None, **change
     made = Credential(
         UUID(int=9), SOMEBODY, "licence", "US-XX", "AB-1234", "Board", date(2020, 1, 1), expires_on, state
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)  # type: ignore[arg-type]  # any field may be changed
 
 
 TECHNICIAN = Technician(

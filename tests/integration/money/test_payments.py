@@ -314,7 +314,7 @@ async def test_first_movements_make_each_account_once(world: World, patiently: R
         captures.append(new_id())
         await world.record(*collect(held, captures[-1], booking.price.total))
     await asyncio.gather(
-        *(patiently(lambda c=c: ask_gateway(world.stores, payload(c), world.context())) for c in captures)  # type: ignore[misc]
+        *(patiently(lambda c=c: ask_gateway(world.stores, payload(c), world.context())) for c in captures)  # type: ignore[misc]  # a default binds the loop variable
     )
     assert await world.one("SELECT count(*) FROM app.accounts") == 4
     assert await world.one("SELECT sum(debit) FROM app.ledger_entries") == 20 * 4770

@@ -109,7 +109,7 @@ def test_an_address_that_can_be_used_is_taken_as_it_is(monkeypatch: pytest.Monke
 
 def test_secrets_never_print() -> None:
     """Neither in a representation nor in an error."""
-    settings = Settings(secret_key="s" * 40, database_url="postgresql://a:pw-pw-pw@h/d")  # type: ignore[arg-type]
+    settings = Settings(secret_key="s" * 40, database_url="postgresql://a:pw-pw-pw@h/d")  # type: ignore[arg-type]  # pydantic parses text
     assert "ssss" not in repr(settings)
     assert "pw-pw" not in repr(settings)
 

@@ -62,7 +62,7 @@ def outlet() -> Outlet:
 @pytest.fixture
 def fleet(outlet: Outlet) -> Fleet:
     """Return an empty map."""
-    return Fleet(outlet, Policy())  # type: ignore[arg-type]
+    return Fleet(outlet, Policy())  # type: ignore[arg-type]  # an outlet that only counts
 
 
 def test_a_frame_holds_what_moved(fleet: Fleet, outlet: Outlet) -> None:

@@ -80,7 +80,7 @@ class StreetDrive:
         moving = 0.0 <= t_s < self.duration_s and span_s > 0
         return Pose(lat, lon, way_m / span_s if moving else 0.0, bearing)
 
-    def recorded(self, after_s: float, until_s: float) -> list[tuple[float, TraceFix]] | None:  # noqa: ARG002
+    def recorded(self, after_s: float, until_s: float) -> list[tuple[float, TraceFix]] | None:  # noqa: ARG002 - a Drive's signature
         """Nothing was recorded: the phone's own GPS says what it sees."""
         return None
 

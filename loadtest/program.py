@@ -41,7 +41,7 @@ async def _main(work: Work) -> None:
     try:
         await work(stop, report)
     except Exception as error:  # noqa: BLE001 - said in one line to whoever started us
-        print(json.dumps({"failed": f"{type(error).__name__}: {error}"}), flush=True)  # noqa: T201
+        print(json.dumps({"failed": f"{type(error).__name__}: {error}"}), flush=True)  # noqa: T201 - its parent reads it
         code = 1
     finally:
         watcher.cancel()

@@ -23,7 +23,6 @@ from domain.refusals import Refusal
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage import people, tokens
-from storage.db import Tx
 from storage.ids import new_id
 from storage.people import Person
 
@@ -158,14 +157,6 @@ async def sign_out(stores: Stores, context: Context) -> Answer:
             await tokens.revoke(tx, family_id, context.now, "logout")
         await _tell(stores, family_id)
     return Reply(204, {})
-
-
-async def end_sessions(stores: Stores, tx: Tx, person_id: UUID, now: datetime, reason: str) -> list[UUID]:
-    """Revoke all families of a person inside the caller's transaction (other processes hear of it within seconds)."""
-    families = await tokens.revoke_all(tx, person_id, now, reason)
-    for family_id in families:
-        await _tell(stores, family_id)
-    return families
 
 
 async def follow_revocations(stores: Stores, stop: asyncio.Event) -> None:

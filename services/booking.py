@@ -22,7 +22,7 @@ from storage.db import Tx
 from storage.ids import new_id
 
 
-async def accept(stores: Stores, booking_id: UUID, command: commands.Accept, context: Context) -> Answer:  # noqa: ARG001
+async def accept(stores: Stores, booking_id: UUID, command: commands.Accept, context: Context) -> Answer:  # noqa: ARG001 - one shape for all commands
     """Accept the visit; the licence gate is asked first, and what it relied on is kept with the event."""
 
     async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
@@ -39,7 +39,7 @@ async def accept(stores: Stores, booking_id: UUID, command: commands.Accept, con
     return await run(stores, booking_id, context, rule)
 
 
-async def depart(stores: Stores, booking_id: UUID, command: commands.Depart, context: Context) -> Answer:  # noqa: ARG001
+async def depart(stores: Stores, booking_id: UUID, command: commands.Depart, context: Context) -> Answer:  # noqa: ARG001 - one shape for all commands
     """Set off; opens the GPS session."""
 
     async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
@@ -61,7 +61,7 @@ async def depart(stores: Stores, booking_id: UUID, command: commands.Depart, con
 async def came_near(stores: Stores, booking_id: UUID, session_id: UUID, by: str, context: Context) -> Answer:
     """Record that the technician is close, once a leg."""
 
-    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:  # noqa: ARG001
+    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:  # noqa: ARG001 - a Rule
         return rules.came_near(booking, context.now, session_id=session_id, by=by)
 
     return await run(stores, booking_id, context, rule)
@@ -70,13 +70,13 @@ async def came_near(stores: Stores, booking_id: UUID, session_id: UUID, by: str,
 async def arrive(stores: Stores, booking_id: UUID, command: commands.Arrive, context: Context) -> Answer:
     """Arrive, by button or detector; closes the GPS session to its watchers."""
 
-    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:  # noqa: ARG001
+    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:  # noqa: ARG001 - a Rule
         return rules.arrive(booking, command, context.actor, context.now)
 
     return await run(stores, booking_id, context, rule)
 
 
-async def start(stores: Stores, booking_id: UUID, command: commands.Start, context: Context) -> Answer:  # noqa: ARG001
+async def start(stores: Stores, booking_id: UUID, command: commands.Start, context: Context) -> Answer:  # noqa: ARG001 - one shape for all commands
     """Start the service."""
 
     async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
@@ -102,7 +102,7 @@ async def note(stores: Stores, booking_id: UUID, command: commands.Note, context
 async def extend(stores: Stores, booking_id: UUID, command: commands.Extend, context: Context) -> Answer:
     """Take longer, unless the technician's next visit stands in the way (`slot_taken`)."""
 
-    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:  # noqa: ARG001
+    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:  # noqa: ARG001 - a Rule
         facts = rules.extend(booking, command, context.actor, context.now)
         if isinstance(facts, Refusal) or booking.technician_id is None:
             return facts
@@ -111,7 +111,7 @@ async def extend(stores: Stores, booking_id: UUID, command: commands.Extend, con
     return await run(stores, booking_id, context, rule)
 
 
-async def complete(stores: Stores, booking_id: UUID, command: commands.Complete, context: Context) -> Answer:  # noqa: ARG001
+async def complete(stores: Stores, booking_id: UUID, command: commands.Complete, context: Context) -> Answer:  # noqa: ARG001 - one shape for all commands
     """Complete the service; the intent to capture is committed with it, the capture follows as its own event."""
 
     async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:

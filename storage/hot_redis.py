@@ -326,7 +326,7 @@ class RedisHot:
         self._mark(True, "")
         return answer
 
-    def _mark(self, ok: bool, detail: str) -> None:  # noqa: FBT001
+    def _mark(self, ok: bool, detail: str) -> None:  # noqa: FBT001 - up or down, said by two callers
         if ok != self._ok:
             self._ok, self._since = ok, time.time()
             log.warning("redis_back" if ok else "redis_away", detail=detail)

@@ -26,11 +26,6 @@ UPDATE app.token_families SET revoked_at = $2, revoked_reason = $3
 WHERE family_id = $1 AND revoked_at IS NULL
 RETURNING family_id
 """
-REVOKE_ALL = """
-UPDATE app.token_families SET revoked_at = $2, revoked_reason = $3
-WHERE person_id = $1 AND revoked_at IS NULL AND expires_at > $2
-RETURNING family_id
-"""
 REVOKED_SINCE = "SELECT family_id, revoked_at FROM app.token_families WHERE revoked_at >= $1"
 SWEEP = "DELETE FROM app.token_families WHERE expires_at < $1"
 
@@ -57,11 +52,6 @@ async def rotate(tx: Tx, token_hash: bytes, successor_hash: bytes, family_id: UU
 async def revoke(tx: Tx, family_id: UUID, now: datetime, reason: str) -> bool:
     """Revoke a family; False when it was revoked before."""
     return await tx.fetchval(REVOKE, family_id, now, reason) is not None
-
-
-async def revoke_all(tx: Tx, person_id: UUID, now: datetime, reason: str) -> list[UUID]:
-    """Revoke every live family of a person and return them."""
-    return [record["family_id"] for record in await tx.fetch(REVOKE_ALL, person_id, now, reason)]
 
 
 async def revoked_since(tx: Tx, since: datetime) -> Sequence[asyncpg.Record]:

@@ -53,7 +53,7 @@ FROM jsonb_to_recordset($1::text::jsonb)
 ON CONFLICT DO NOTHING RETURNING person_id
 """
 KNOWN_PEOPLE = "SELECT person_id FROM app.people WHERE person_id = ANY ($1)"
-NEW_PASSWORD = "UPDATE app.people SET password_hash = $2 WHERE person_id = ANY ($1) AND erased_at IS NULL"  # noqa: S105
+NEW_PASSWORD = "UPDATE app.people SET password_hash = $2 WHERE person_id = ANY ($1) AND erased_at IS NULL"  # noqa: S105 - SQL, no password
 
 POSTCODES: Mapping[str, str] = {"Fells Point": "21231", "Washington Hill": "21231", "Locust Point": "21230"}
 POSTCODE = "21224"

@@ -12,7 +12,7 @@ from domain.availability import ALWAYS, Window, earliest, merge, spans, window, 
 ZONE = "America/New_York"
 DAY = timedelta(days=1)
 
-moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))  # noqa: DTZ001
+moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))  # noqa: DTZ001 - the zone is set by map
 pieces = st.lists(
     st.tuples(moments, st.integers(1, 600)).map(lambda p: (p[0], p[0] + timedelta(minutes=p[1]))), max_size=8
 )

@@ -119,7 +119,7 @@ async def test_an_open_transaction_holds_the_order(world: World) -> None:
 
 async def test_two_processes_seal_one_chain(world: World) -> None:
     """Two sealers in two processes while decisions arrive: each decision has one seal, and the chain holds."""
-    env = {**os.environ, "URL": world.stores.db.url, "PYTHONPATH": os.getcwd()}  # noqa: PTH109
+    env = {**os.environ, "URL": world.stores.db.url, "PYTHONPATH": os.getcwd()}  # noqa: PTH109 - an environment holds text
     sealers = [
         await asyncio.create_subprocess_exec(
             sys.executable, "-c", SEALER, env=env, stdout=asyncio.subprocess.PIPE

@@ -257,7 +257,7 @@ async def test_a_killed_worker_leaves_its_job_to_another(
     monkeypatch.setattr("services.payments.ASKING_LEASE_S", 0.5)
     booking, held = await world.held("sandbox_slow")
     await world.record(*collect(held, new_id(), booking.price.total))
-    env = {**os.environ, "URL": world.stores.db.url, "PYTHONPATH": os.getcwd()}  # noqa: PTH109
+    env = {**os.environ, "URL": world.stores.db.url, "PYTHONPATH": os.getcwd()}  # noqa: PTH109 - an environment holds text
     doomed = await asyncio.create_subprocess_exec(sys.executable, "-c", DOOMED, env=env)
     async with asyncio.timeout(20):
         while not await world.one("SELECT count(*) FROM sandbox.operations WHERE kind = 'capture'"):

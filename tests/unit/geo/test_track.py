@@ -298,8 +298,8 @@ def test_a_session_is_small() -> None:
 def test_no_accepted_teleport_and_no_starvation(seed: int, share: float) -> None:
     """Of a drive with any share of spikes none is followed, and the honest fixes keep the marker near the truth.
 
-    Each spike lies farther than a car drives in a run of them, and another way than the one before: three that agree for a while are what a moved phone looks like,
-    and nobody can tell them from one.
+    Each spike lies farther off than a car drives in a run of them, and another way than the one before it: three that
+    agree for a while are what a moved phone looks like, and nobody can tell them from one.
     """
     rnd = random.Random(seed)
     truth = drive(80)

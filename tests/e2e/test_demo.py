@@ -113,7 +113,7 @@ def start(folder: Path) -> tuple[subprocess.Popen[str], str, float]:
         [sys.executable, "-m", "app.cli", "demo", "--port", "0", "--technicians", "5"],
         env={**os.environ, "DOORSTEP_DATA_DIR": str(folder)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # this test may run under nohup
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 - under nohup SIGHUP is ignored
     )  # fmt: skip
     assert demo.stdout is not None
     said = ""

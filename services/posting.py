@@ -1,6 +1,7 @@
 """The seam to HTTP servers that are not ours: receivers of webhooks, push services, SMS gateways.
 
-Services know no HTTP client; `app.posting` gives them one that refuses private addresses and is bounded in time and size.
+Services know no HTTP client; `app.posting` gives them one that refuses private addresses and is bounded in time and
+size.
 """
 
 from collections.abc import Mapping

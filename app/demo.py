@@ -75,6 +75,7 @@ def demo(settings: Settings, plan: Plan, console: Console) -> None:
                     "database_url": None,
                     "redis_url": None,
                     "routing_dir": prepare_roads(folder),
+                    "post_http": True,
                     **ROOMY,
                 }
             )

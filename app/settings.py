@@ -105,6 +105,11 @@ class Settings(BaseSettings):
     )
     routing_dir: Path | None = Field(None, description="Prepared streets for routing; unset: straight lines")
 
+    post_allow: Annotated[Words, AfterValidator(_networks)] = Field(
+        (), description="Private networks that webhooks and messages may be posted to; commas between"
+    )
+    post_http: bool = Field(False, description="Post to http:// addresses as well; the demo does")
+
     access_token_ttl_s: int = Field(900, ge=10, le=86_400, description="Life of an access token")
     refresh_token_ttl_s: int = Field(
         2_592_000, ge=60, description="Life of a session without signing in again"

@@ -1,6 +1,6 @@
 """Where everything is put together: what a process opens, in order, and closes in the other order.
 
-    settings → PostgreSQL → hot state → telemetry → router → payment gateway → Stores
+    settings → PostgreSQL → hot state → telemetry → router → payment gateway → poster → Stores
     → REST, Socket.IO, pages → supervised tasks
 
 Each resource is one `async with`; the application serves when all of them stand, and nothing outlives it.
@@ -16,6 +16,7 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 
 from app.background import Background
 from app.city import BASEMAP
+from app.posting import open_poster
 from app.settings import Settings
 from pages import routes as pages
 from realtime import server as realtime
@@ -48,6 +49,9 @@ async def open_stores(settings: Settings, database_url: str, secret_key: bytes) 
         telemetry = await stack.enter_async_context(
             open_telemetry(database_url, retention_h=settings.raw_fix_retention_h)
         )
+        poster = await stack.enter_async_context(
+            open_poster(allow=settings.post_allow, http=settings.post_http)
+        )
         yield Stores(
             db=db,
             hot=hot,
@@ -56,6 +60,7 @@ async def open_stores(settings: Settings, database_url: str, secret_key: bytes) 
             gateway=SandboxGateway(db, secret_key),
             policy=settings.policy(),
             secret_key=secret_key,
+            poster=poster,
         )
 
 

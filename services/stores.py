@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from services.passwords import Passwords
 from services.payment_gateway import PaymentGateway
 from services.policy import Policy
+from services.posting import NoPoster, Poster
 from services.routing import Router
 from storage.db import Database
 from storage.hot import HotState
@@ -23,3 +24,4 @@ class Stores:
     policy: Policy
     secret_key: bytes
     passwords: Passwords = field(default_factory=Passwords)
+    poster: Poster = field(default_factory=NoPoster)

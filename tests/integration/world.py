@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.posting import open_poster
 from domain.availability import ALWAYS
 from domain.commands import Address, RequestBooking
 from domain.context import SYSTEM, Actor, Claim, Context, Role
@@ -147,9 +148,15 @@ async def open_world(app_url: str, owner_url: str, policy: Policy | None = None)
     await owner.execute(CATALOGUE)
     await owner.execute(AREA_ROW, AREA, json.dumps({"type": "Polygon", "coordinates": [SQUARE]}))
     await owner.close()
-    async with open_database(app_url, max_size=12) as db, open_telemetry(app_url) as telemetry:
+    async with (
+        open_database(app_url, max_size=12) as db,
+        open_telemetry(app_url) as telemetry,
+        open_poster(allow=("127.0.0.0/8",), http=True) as poster,
+    ):
         gateway = SandboxGateway(db, SECRET)
-        stores = Stores(db, MemoryHot(), telemetry, StraightRouter(), gateway, policy or Policy(), SECRET)
+        stores = Stores(
+            db, MemoryHot(), telemetry, StraightRouter(), gateway, policy or Policy(), SECRET, poster=poster
+        )
         yield await _people(stores, owner_url)
 
 

@@ -23,7 +23,7 @@ from realtime import server as realtime
 from realtime.server import Realtime
 from rest import server as rest
 from rest.keys import STORES
-from services import audit, auth, deadlines, jobs, payment_webhooks
+from services import audit, auth, deadlines, jobs, payment_webhooks, subscribers
 from services.measures import Measures
 from services.routing import open_router
 from services.sandbox_gateway import SandboxGateway
@@ -114,6 +114,7 @@ async def _goodbye(app: web.Application) -> None:
 def _start_tasks(background: Background, stores: Stores, live: Realtime, registry: CollectorRegistry) -> None:
     background.start("revocations", lambda stop: auth.follow_revocations(stores, stop))
     background.start("deadlines", lambda stop: deadlines.run(stores, stop, _now))
+    background.start("subscribers", lambda stop: subscribers.run(stores, stop))
     background.start("jobs", lambda stop: jobs.work(stores, stop))
     background.start("sandbox webhooks", lambda stop: payment_webhooks.deliver_sandbox(stores, stop))
     background.start("audit sealer", lambda stop: audit.run(stores, stop))

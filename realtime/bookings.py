@@ -24,6 +24,7 @@ from storage.outbox import START, Place
 
 EVERYTHING = "everything"
 READ_AGAIN = 5
+ALERTS = "alert."  # topics that go out as `alert`, to dispatchers alone; `sync` never shows them
 
 
 @dataclass(slots=True)
@@ -110,7 +111,13 @@ class BookingsDoor(Door):
                 if not state.live:
                     state.missed = True
                     continue
-                if place <= state.after or not shown.concerns(row, client.actor):
+                if place <= state.after:
+                    continue
+                if row["topic"].startswith(ALERTS):
+                    count += self._warn(client, row, rendered)
+                    state.after = place
+                    continue
+                if not shown.concerns(row, client.actor):
                     continue
                 key = (client.actor.role, None if client.actor.role in STAFF else client.actor.person_id)
                 if key not in rendered:
@@ -121,6 +128,18 @@ class BookingsDoor(Door):
                     self.wire.put(client, rendered[key], "event")
                     count += 1
         return count
+
+    def _warn(
+        self, client: Client, row: Mapping[str, Any], rendered: dict[tuple[Role, UUID | None], Any]
+    ) -> int:
+        """Send an alert to a dispatcher of its area; its row holds the message as it is sent."""
+        if client.actor.role != Role.DISPATCHER or not client.actor.covers(row["area_id"]):
+            return 0
+        key = (Role.DISPATCHER, None)
+        if key not in rendered:
+            rendered[key] = self.wire.packet(self.namespace, "alert", row["data"])
+        self.wire.put(client, rendered[key], "alert")
+        return 1
 
     def start_over(self) -> None:
         """The database lives another life: every socket has to connect and sync anew."""

@@ -1,8 +1,7 @@
 """Each node tails the outbox itself, read-only, in commit-safe order: no leader, and no other store is needed.
 
-NOTIFY only wakes it, on a connection of its own that is made again when lost; polling is the guarantee. Rows appear
-below the xid horizon, so no commit order leaves a gap; the horizon's age is a metric, for one forgotten transaction
-holds back everything behind it.
+NOTIFY only wakes it (`storage/listen.py`); polling is the guarantee. Rows appear below the xid horizon, so no commit
+order leaves a gap; the horizon's age is a metric, for one forgotten transaction holds back everything behind it.
 """
 
 import asyncio
@@ -23,12 +22,9 @@ from storage.outbox import Place
 
 log = structlog.get_logger("realtime")
 
-CHANNEL = "doorstep_outbox"
 POLL_EVERY_S = 1.0
 BUSY_POLL_S = 0.1  # while transactions are open, rows may appear without another NOTIFY
 PAGE = 200
-LISTEN_AGAIN_S = 2.0
-PING_EVERY_S = 10.0
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 type Changed = Callable[[dict[str, Any]], None]
@@ -44,24 +40,22 @@ class Relay:
         self._bookings = bookings
         self._measures = measures
         self._changed = changed
-        self._wake = asyncio.Event()
         self._place: Place | None = None
         self._epoch = ""
-        self._listening_anew = False
+        self._listened = -1
         self._horizon = (0, time.monotonic())
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Tail and listen until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._tail())
-            tasks.create_task(self._listen())
+        """Tail until cancelled."""
+        with self._stores.listener.waking() as wake:
+            await self._tail(wake)
 
-    async def _tail(self) -> None:
+    async def _tail(self, wake: asyncio.Event) -> None:
         while True:
             wait_s = POLL_EVERY_S
             try:
-                if self._place is None or self._listening_anew:
+                if self._place is None or self._listened != self._stores.listener.made:
                     await self._begin()
                 if await self._pass():
                     continue
@@ -71,15 +65,15 @@ class Relay:
                 log.warning("relay_waits", error=type(error).__name__)
             try:
                 async with asyncio.timeout(wait_s):
-                    await self._wake.wait()
+                    await wake.wait()
             except TimeoutError:
                 continue
             finally:
-                self._wake.clear()
+                wake.clear()
 
     async def _begin(self) -> None:
         """Start at the present; go on where we were, unless the database was restored meanwhile."""
-        self._listening_anew = False
+        listened = self._stores.listener.made
         async with self._stores.db.reading() as tx:
             epoch = await outbox.epoch(tx)
             head = await outbox.head(tx)
@@ -87,6 +81,7 @@ class Relay:
             if self._epoch:
                 self._bookings.start_over()
             self._epoch, self._place = epoch, head
+        self._listened = listened
         self.ready.set()
 
     async def _pass(self) -> bool:
@@ -100,8 +95,9 @@ class Relay:
         if not rows:
             return False
         for row in rows:
-            for told in self._changed:
-                told(row)
+            if row["seq"] is not None:
+                for told in self._changed:
+                    told(row)
         if shown is not None:
             self._bookings.deliver(shown)
             now = datetime.now(UTC)
@@ -120,23 +116,3 @@ class Relay:
             since = self._horizon[1]
         self._measures.horizon_age_s.set(time.monotonic() - since)
         return horizon.oldest < horizon.next
-
-    async def _listen(self) -> None:
-        while True:
-            connection = None
-            try:
-                connection = await asyncpg.connect(
-                    self._stores.db.url, timeout=5, server_settings={"application_name": "doorstep-listen"}
-                )
-                await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
-                self._listening_anew = True
-                self._wake.set()
-                while not connection.is_closed():
-                    await asyncio.sleep(PING_EVERY_S)
-                    await connection.execute("SELECT 1", timeout=5)
-            except AWAY as error:
-                log.warning("listen_lost", error=type(error).__name__)
-            finally:
-                if connection is not None:
-                    connection.terminate()
-            await asyncio.sleep(LISTEN_AGAIN_S)

@@ -71,6 +71,7 @@ def attach(
     sweeper = Sweeper(stores, wire, measures)
     _add_routes(app, wire, frozenset(origin.rstrip("/").lower() for origin in allowed_origins))
     works = {
+        "listen": lambda: stores.listener.run(stores.db.url),
         "relay": relay.run,
         "fanout": fanout.run,
         "presence": presence.run,

@@ -50,7 +50,7 @@ class Batch:
 
     def concerns(self, row: Mapping[str, Any], actor: Actor) -> bool:
         """Tell whether a row is for this reader."""
-        if row["topic"] in NOT_ON_THE_WIRE:
+        if row["seq"] is None or row["topic"] in NOT_ON_THE_WIRE:
             return False
         if actor.role == Role.DISPATCHER:
             return actor.covers(row["area_id"])
@@ -74,9 +74,9 @@ class Batch:
 
 
 async def batch(tx: Tx, rows: Iterable[Any], epoch: str) -> Batch:
-    """Read what is needed to show these rows."""
+    """Read what is needed to show these rows; what is of no booking shows itself."""
     listed = [dict(row) for row in rows]
-    found = await bookings.many(tx, list({row["booking_id"] for row in listed}))
+    found = await bookings.many(tx, list({row["booking_id"] for row in listed if row["seq"] is not None}))
     return Batch(listed, found, await surroundings(tx, found.values()), await note_texts(tx, listed), epoch)
 
 
@@ -84,12 +84,12 @@ async def page(stores: Stores, actor: Actor, place: Place, epoch: str, limit: in
     """Return what this reader missed since `place`, oldest first."""
     async with stores.db.reading() as tx:
         if actor.role == Role.DISPATCHER and actor.areas != "all":
-            rows = await outbox.read_after_for(tx, place, limit + 1, [], list(actor.areas))
+            rows = await outbox.bookings_after_for(tx, place, limit + 1, [], list(actor.areas))
         elif actor.role in STAFF:
-            rows = await outbox.read_after(tx, place, limit + 1)
+            rows = await outbox.bookings_after(tx, place, limit + 1)
         else:
             own = [actor.person_id] if actor.person_id is not None else []
-            rows = await outbox.read_after_for(tx, place, limit + 1, own, [])
+            rows = await outbox.bookings_after_for(tx, place, limit + 1, own, [])
         shown = await batch(tx, rows[:limit], epoch)
     if shown.rows:
         place = Place(shown.rows[-1]["xid"], shown.rows[-1]["outbox_id"])

@@ -9,6 +9,7 @@ from services.posting import NoPoster, Poster
 from services.routing import Router
 from storage.db import Database
 from storage.hot import HotState
+from storage.listen import Listener
 from storage.telemetry import Telemetry
 
 
@@ -24,4 +25,5 @@ class Stores:
     policy: Policy
     secret_key: bytes
     passwords: Passwords = field(default_factory=Passwords)
+    listener: Listener = field(default_factory=Listener)
     poster: Poster = field(default_factory=NoPoster)

@@ -7,7 +7,7 @@ foreign call: whatever leaves the house (mail, a webhook) it only wants as a job
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from services.stores import Stores
@@ -16,7 +16,7 @@ from storage.db import Tx
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """A row of the outbox. `data` is the event's own: ids and numbers, no personal data."""
+    """A row of the outbox. `data` is the event's own: ids and numbers, no personal data. `seq` None: of no booking."""
 
     xid: int
     outbox_id: int
@@ -32,6 +32,7 @@ class Happened:
     data: Mapping[str, Any]
     actor_id: UUID | None
     actor_role: str
+    causation_id: UUID | None = None
 
 
 type Handle = Callable[[Stores, Tx, Sequence[Happened]], Awaitable[None]]
@@ -40,8 +41,10 @@ type Handle = Callable[[Stores, Tx, Sequence[Happened]], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class Subscriber:
     """`handle` takes a batch in order; when it raises, its rows are given one by one, and one that keeps failing
-    becomes a dead letter, so that it never holds up what comes behind it.
+    becomes a dead letter, so that it never holds up what comes behind it. A new one `begins` at what happens next
+    (`head`), or with the oldest row that is kept.
     """
 
     name: str
     handle: Handle
+    begins: Literal["head", "oldest"] = "head"

@@ -16,15 +16,21 @@ from domain.facts import Fact
 from storage.db import Tx
 from storage.rows import Row
 
-READ_AFTER = """
+READ = """
 SELECT o.xid::text::bigint AS xid, o.outbox_id, o.event_id, o.topic, o.booking_id, o.area_id, o.audience, o.removed_id,
-       o.correlation_id, o.at, e.seq, e.data, e.actor_role, n.text AS note, n.author_id AS note_author_id
-FROM app.outbox o JOIN app.booking_events e USING (event_id) LEFT JOIN app.booking_notes n USING (event_id)
+       o.correlation_id, o.at, e.seq, coalesce(e.data, o.payload, '{}') AS data, e.actor_id,
+       coalesce(e.actor_role, 'system') AS actor_role, e.causation_id, n.text AS note, n.author_id AS note_author_id
+FROM app.outbox o LEFT JOIN app.booking_events e USING (event_id) LEFT JOIN app.booking_notes n USING (event_id)
+"""
+READ_AFTER = f"""{READ}
 WHERE (o.xid, o.outbox_id) > ($1::bigint::text::xid8, $2) AND o.xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY o.xid, o.outbox_id LIMIT $3
 """
+READ_ONE = f"{READ} WHERE o.event_id = $1 ORDER BY o.outbox_id LIMIT 1"
+OF_BOOKINGS = "AND e.event_id IS NOT NULL"
+BOOKINGS_AFTER = READ_AFTER.replace("ORDER BY", f"{OF_BOOKINGS} ORDER BY")
 CONCERNS = "AND (o.audience && $4::uuid[] OR o.area_id = ANY ($5::uuid[]))"
-READ_AFTER_FOR = READ_AFTER.replace("ORDER BY", f"{CONCERNS} ORDER BY")
+BOOKINGS_AFTER_FOR = BOOKINGS_AFTER.replace("ORDER BY", f"{CONCERNS} ORDER BY")
 HEAD = """
 SELECT xid::text::bigint AS xid, outbox_id FROM app.outbox
 WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid DESC, outbox_id DESC LIMIT 1
@@ -73,11 +79,21 @@ async def read_after(tx: Tx, place: Place, limit: int) -> list[asyncpg.Record]:
     return await tx.fetch(READ_AFTER, place.xid, place.outbox_id, limit)
 
 
-async def read_after_for(
+async def bookings_after(tx: Tx, place: Place, limit: int) -> list[asyncpg.Record]:
+    """Read the next booking events behind `place`, in order, up to the horizon."""
+    return await tx.fetch(BOOKINGS_AFTER, place.xid, place.outbox_id, limit)
+
+
+async def bookings_after_for(
     tx: Tx, place: Place, limit: int, person_ids: list[UUID], area_ids: list[UUID]
 ) -> list[asyncpg.Record]:
-    """Read the next rows behind `place` that concern these people or areas, in order, up to the horizon."""
-    return await tx.fetch(READ_AFTER_FOR, place.xid, place.outbox_id, limit, person_ids, area_ids)
+    """Read the next booking events behind `place` that concern these people or areas, in order, up to the horizon."""
+    return await tx.fetch(BOOKINGS_AFTER_FOR, place.xid, place.outbox_id, limit, person_ids, area_ids)
+
+
+async def one(tx: Tx, event_id: UUID) -> asyncpg.Record | None:
+    """Read the row of one event."""
+    return await tx.fetchrow(READ_ONE, event_id)
 
 
 async def head(tx: Tx) -> Place:

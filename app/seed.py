@@ -30,7 +30,7 @@ from geo.areas import AreaIndex
 from services.passwords import Passwords
 from services.policy import Policy
 from services.qualification import rules_at
-from storage import bookings, catalogue, credentials, deadlines, personal, sandbox, technicians
+from storage import bookings, catalogue, credentials, deadlines, payouts, personal, sandbox, technicians
 from storage.db import Database, Tx
 from storage.journal import record_all
 
@@ -105,6 +105,8 @@ async def _workers(tx: Tx, wanted: Sequence[Worker], founder_id: UUID, now: date
     known = {record["technician_id"] for record in await tx.fetch(KNOWN_TECHNICIANS, ids)}
     new = [worker for worker in wanted if worker.person.person_id not in known]
     await record_all(tx, [story for worker in new for story in _hired(worker, founder_id, now)])
+    for worker in new:
+        await payouts.set_account(tx, worker.person.person_id, "sandbox_ok", now)
     await record_all(tx, [await _on_duty(tx, worker, now) for worker in wanted if worker.person.simulated])
 
 

@@ -14,6 +14,7 @@ from rest import (
     health,
     me,
     payment_webhooks,
+    payouts,
     shares,
     technicians,
 )
@@ -29,6 +30,7 @@ API: tuple[Routes, ...] = (
     technicians.ROUTES,
     credentials.ROUTES,
     finance.ROUTES,
+    payouts.ROUTES,
     payment_webhooks.ROUTES,
     audit.ROUTES,
     correlations.ROUTES,

@@ -32,7 +32,7 @@ from pgqueuer.domain.models import Context as QueueContext
 from pgqueuer.domain.models import Job as QueuedJob
 
 from domain.context import SYSTEM, Context
-from services import payments
+from services import erasure, payments, payouts
 from services.job import Job, Later
 from services.stores import Stores
 from storage import jobs
@@ -46,7 +46,9 @@ JOBS: Mapping[str, Job] = {
     "refund_payment": Job(payments.ask_gateway, payments.give_up),
     "authorize_payment": Job(payments.ask_gateway, payments.give_up),
     "hold_payment": Job(payments.hold_payment),
+    "pay_out": Job(payouts.pay_out),
     "abandon_authorization": Job(payments.abandon_authorization),
+    "forget_fixes": Job(erasure.forget_fixes),
 }
 
 MAX_ATTEMPTS = 24

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from domain.payments import PaymentIntent
+from domain.payouts import Item
 
 
 class GatewayUnreachable(Exception):
@@ -42,6 +43,10 @@ class PaymentGateway(Protocol):
     def name(self) -> str: ...
 
     async def perform(self, intent: PaymentIntent) -> GatewayAnswer: ...
+
+    async def pay_out(self, item: Item) -> GatewayAnswer:
+        """Send a technician's money on; idempotent by `item_id`."""
+        ...
 
     def read_message(self, headers: Mapping[str, str], body: bytes, now: datetime) -> GatewayMessage | None:
         """Read a webhook; None when its signature, its age or its shape is wrong."""

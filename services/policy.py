@@ -14,6 +14,10 @@ class Policy:
     depart_before_s: int = 4 * 3600
     travel_buffer_s: int = 900
     no_show_wait_s: int = 600
+    alert_unanswered_after_bp: int = 5000  # of the time to answer
+    alert_not_departed_s: int = 0  # after the start of the visit
+    alert_not_arrived_s: int = 300
+    alert_credential_days: int = 30
     free_cancel_before_s: int = 2 * 3600
     cancel_fee_bp: int = 2500
     late_cancel_fee_bp: int = 5000
@@ -22,6 +26,7 @@ class Policy:
     near_m: float = 500.0
     near_eta_s: float = 180.0
     commission_bp: int = 2000
+    payout_after_s: int = 3 * 86400  # the dispute window: what is newer stays in the house
     share_after_end_s: int = 0
     exact_within_s: int = 1200
     hide_positions: bool = False

@@ -18,6 +18,7 @@ import orjson
 import structlog
 
 from domain.payments import Kind, PaymentIntent
+from domain.payouts import Item
 from services.payment_gateway import GatewayAnswer, GatewayMessage, GatewayUnreachable
 from storage import sandbox
 from storage.db import Database, Tx
@@ -60,6 +61,22 @@ class SandboxGateway:
         if intent.method == "sandbox_lost_answer":
             raise GatewayUnreachable("the line went dead")
         return answer
+
+    async def pay_out(self, item: Item) -> GatewayAnswer:
+        """Send a technician's money on once; the account's method misbehaves as its name says, without webhooks."""
+        asked = sandbox.Operation(item.item_id, "payout", item.method, item.amount, item.currency)
+        async with self._db.transaction() as tx:
+            done = await sandbox.begin(tx, asked)
+            if done is None:
+                refused = item.method not in METHODS or item.method == "sandbox_declined"
+                done = await sandbox.finish(
+                    tx, asked, "declined" if refused else "succeeded", "account_closed" if refused else None
+                )
+        if done.calls == 1 and item.method == "sandbox_slow":
+            await asyncio.sleep(self._slow_s)
+        if done.calls == 1 and item.method == "sandbox_lost_answer":
+            raise GatewayUnreachable("the line went dead")
+        return GatewayAnswer(done.outcome, done.ref, done.reason)
 
     async def _decide(self, tx: Tx, intent: PaymentIntent) -> tuple[sandbox.Outcome, str | None]:
         if intent.method not in METHODS:

@@ -37,6 +37,17 @@ class Done(NamedTuple):
     calls: int
 
 
+class Operation(NamedTuple):
+    """What the sandbox is asked for beside payments: `intent_id` is the caller's idempotency key."""
+
+    intent_id: UUID
+    kind: str
+    method: str
+    amount: int
+    currency: str
+    parent_id: UUID | None = None
+
+
 class Books(NamedTuple):
     """What stands about one hold, method or payment; `amount` None when there is no such thing."""
 
@@ -46,14 +57,14 @@ class Books(NamedTuple):
     voided: bool
 
 
-async def begin(tx: Tx, intent: PaymentIntent) -> Done | None:
+async def begin(tx: Tx, intent: PaymentIntent | Operation) -> Done | None:
     """Lock what the intent is about; return how it ended if it was asked before."""
     await tx.execute(LOCK, str(intent.parent_id or intent.intent_id))
     record = await tx.fetchrow(AGAIN, intent.intent_id)
     return Done(**record) if record else None
 
 
-async def finish(tx: Tx, intent: PaymentIntent, outcome: Outcome, reason: str | None) -> Done:
+async def finish(tx: Tx, intent: PaymentIntent | Operation, outcome: Outcome, reason: str | None) -> Done:
     """Write down how an operation ended."""
     ref = f"sb_{intent.kind}_{intent.intent_id.hex[-12:]}"
     await tx.execute(

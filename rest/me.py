@@ -9,6 +9,7 @@ from domain.context import Role
 from domain.refusals import Refusal
 from rest.models import Body, Instant, View
 from rest.registry import Ask, Routes
+from services import erasure
 from services.reply import Answer, Reply
 from storage import people
 from storage.people import Person
@@ -37,6 +38,14 @@ class MeBody(Body):
     phone: str | None = Field(default=None, max_length=32, pattern=r"^\+?[0-9 ()./-]{5,}$")
 
 
+class EraseBody(Body):
+    """Proof that it is you who leaves."""
+
+    password: str | None = Field(
+        default=None, max_length=200, description="May be left out within five minutes of signing in"
+    )
+
+
 @ROUTES.get("/v1/me", answer=MeView)
 async def me(ask: Ask) -> Answer:
     """Read your own profile."""
@@ -60,6 +69,19 @@ async def change_me(ask: Ask[MeBody]) -> Answer:
             phone=ask.body.phone if "phone" in given else person.phone,
         )
     return _reply(person)
+
+
+@ROUTES.delete(
+    "/v1/me", status=204, refusals=("forbidden", "open_bookings", "unpaid", "last_founder"), limit="sign_in"
+)
+async def erase_me(ask: Ask[EraseBody]) -> Answer:
+    """Leave for good: your name, address, phone number, words and places are destroyed.
+
+    What happened stays true under a pseudonym: visits, money and decisions. All your sessions end, and the e-mail
+    address may be registered again. Refused while visits are open (`open_bookings`) or unpaid (`unpaid`), and for the
+    only founder (`last_founder`).
+    """
+    return await erasure.erase_me(ask.stores, ask.body.password, ask.context)
 
 
 def _reply(person: Person | None) -> Answer:

@@ -144,7 +144,7 @@ async def refresh(stores: Stores, presented: str, context: Context) -> Answer:
             await tokens.rotate(tx, _hash(presented), _hash(successor), family_id, context.now)
     if stolen or person is None:
         log.warning("refresh_token_reused", family_id=str(family_id))
-        await _tell(stores, family_id)
+        await tell_revoked(stores, family_id)
         return REVOKED
     return Reply(200, _tokens(stores, person, family_id, successor, context.now))
 
@@ -155,7 +155,7 @@ async def sign_out(stores: Stores, context: Context) -> Answer:
     if family_id is not None:
         async with stores.db.transaction() as tx:
             await tokens.revoke(tx, family_id, context.now, "logout")
-        await _tell(stores, family_id)
+        await tell_revoked(stores, family_id)
     return Reply(204, {})
 
 
@@ -168,7 +168,7 @@ async def follow_revocations(stores: Stores, stop: asyncio.Event) -> None:
             revoked = await tokens.revoked_since(tx, since)
         for record in revoked:
             if not stores.hot.is_revoked(record["family_id"]):
-                await _tell(stores, record["family_id"])
+                await tell_revoked(stores, record["family_id"])
         # A little overlap: a transaction may commit after another one that began later.
         since = max([since, *(r["revoked_at"] - timedelta(seconds=30) for r in revoked)])
         since = max(since, datetime.now(UTC) - reach)
@@ -179,7 +179,8 @@ async def follow_revocations(stores: Stores, stop: asyncio.Event) -> None:
             continue
 
 
-async def _tell(stores: Stores, family_id: UUID) -> None:
+async def tell_revoked(stores: Stores, family_id: UUID) -> None:
+    """Tell every process that a family is over, so that its tokens and sockets end now."""
     await stores.hot.revoke_family(family_id, stores.policy.access_token_ttl_s + SKEW_S)
 
 

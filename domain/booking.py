@@ -138,8 +138,10 @@ def evolve(booking: Booking, happened: ev.Happened, at: datetime) -> Booking:
     match happened:
         case ev.Requested() | ev.Accepted() | ev.Declined() | ev.Expired() | ev.Released() | ev.Reassigned():
             return _evolve_offer(booking, happened)
-        case ev.Departed() | ev.CameNear() | ev.Arrived() | ev.Started() | ev.Extended() | ev.Noted():
-            return _evolve_visit(booking, happened, at)
+        case ev.Departed() | ev.CameNear() | ev.Arrived() | ev.Waited():
+            return _evolve_way(booking, happened, at)
+        case ev.Started() | ev.Extended() | ev.Overran() | ev.Noted():
+            return _evolve_visit(booking, happened)
         case ev.Completed() | ev.Cancelled() | ev.NoShow() | ev.Overridden() | ev.Rated():
             return _evolve_end(booking, happened, at)
         case _:
@@ -172,16 +174,26 @@ def _without_technician(booking: Booking) -> Booking:
                    near_at=None)  # fmt: skip
 
 
-def _evolve_visit(booking: Booking, happened: ev.Happened, at: datetime) -> Booking:
+def _evolve_way(booking: Booking, happened: ev.Happened, at: datetime) -> Booking:
     match happened:
         case ev.Departed(gps_session_id=session_id):
             return replace(booking, state=State.EN_ROUTE, gps_session_id=session_id, near_at=None)
         case ev.CameNear():
             return replace(booking, near_at=at)
-        case ev.Arrived():
-            return replace(booking, state=State.ARRIVED, gps_session_id=None, arrived_at=at)
-        case ev.Started(expected_end_at=end) | ev.Extended(expected_end_at=end):
-            return replace(booking, state=State.IN_SERVICE, expected_end_at=end)
+        case ev.Arrived(no_show_from=until):
+            return replace(
+                booking, state=State.ARRIVED, gps_session_id=None, arrived_at=at, deadline_at=until
+            )
+        case _:
+            return booking
+
+
+def _evolve_visit(booking: Booking, happened: ev.Happened) -> Booking:
+    match happened:
+        case ev.Started(expected_end_at=end):
+            return replace(booking, state=State.IN_SERVICE, expected_end_at=end, deadline_at=None)
+        case ev.Extended(expected_end_at=end):
+            return replace(booking, expected_end_at=end)
         case _:
             return booking
 
@@ -195,9 +207,10 @@ def _evolve_end(booking: Booking, happened: ev.Happened, at: datetime) -> Bookin
             return replace(over, state=State.CANCELLED, fee_amount=fee)
         case ev.NoShow(fee_amount=fee):
             return replace(over, state=State.NO_SHOW, fee_amount=fee)
-        case ev.Overridden(to_state=to):
+        case ev.Overridden(to_state=to, no_show_from=until, expected_end_at=end):
             arrived_at = at if to == State.ARRIVED else booking.arrived_at
-            return replace(over, state=State(to), arrived_at=arrived_at)
+            return replace(over, state=State(to), arrived_at=arrived_at, deadline_at=until,
+                           expected_end_at=end or booking.expected_end_at)  # fmt: skip
         case _:
             return replace(booking, rated=True)
 

@@ -22,11 +22,15 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Requested(Happened):
-    """A customer asked the technician of a card for a visit, and the payment was authorised (or verified)."""
+    """A customer asked the technician of a card for a visit, and the payment was authorised (or verified).
+
+    `cancellation_version`: the cancellation policy that was in force, by which this visit is judged for ever.
+    """
 
     type: ClassVar[str] = "booking.requested"
     technician_id: UUID
     deadline_at: datetime
+    cancellation_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +100,20 @@ class CameNear(Happened):
 
 @dataclass(frozen=True, slots=True)
 class Arrived(Happened):
-    """The technician is at the door. `by`: `technician` (button) or `detector`."""
+    """The technician is at the door, by `technician` (button) or `detector`; from `no_show_from` they may give up."""
 
     type: ClassVar[str] = "booking.arrived"
     gps_session_id: UUID | None
     by: str
+    no_show_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waited(Happened):
+    """Nobody has opened for the whole waiting time: the technician may give up from now on. The state is unchanged."""
+
+    type: ClassVar[str] = "booking.waited"
+    no_show_from: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +139,14 @@ class Extended(Happened):
 
     type: ClassVar[str] = "booking.extended"
     minutes: int
+    expected_end_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Overran(Happened):
+    """The visit was to be over by `expected_end_at` and is not: said once for each such end; the state is unchanged."""
+
+    type: ClassVar[str] = "booking.overran"
     expected_end_at: datetime
 
 
@@ -167,11 +188,16 @@ class Rated(Happened):
 
 @dataclass(frozen=True, slots=True)
 class Overridden(Happened):
-    """A dispatcher or the founder set the state by hand; the audit row says why."""
+    """A dispatcher or the founder set the state by hand; the audit row says why.
+
+    Set to arrived, the waiting time begins (`no_show_from`); set to in_service, the visit has its `expected_end_at`.
+    """
 
     type: ClassVar[str] = "booking.overridden"
     from_state: str
     to_state: str
+    no_show_from: datetime | None = None
+    expected_end_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +250,7 @@ class PaymentVoided(Happened):
 
 
 HAPPENED: tuple[type[Happened], ...] = (
-    Requested, Accepted, Declined, Expired, Released, Reassigned, Departed, CameNear, Arrived, Started, Noted, Extended,
-    Completed, Cancelled, NoShow, Rated, Overridden, PaymentAuthorized, PaymentCaptured, PaymentRefunded, PaymentFailed,
-    PaymentVoided,
+    Requested, Accepted, Declined, Expired, Released, Reassigned, Departed, CameNear, Arrived, Waited, Started, Noted,
+    Extended, Overran, Completed, Cancelled, NoShow, Rated, Overridden, PaymentAuthorized, PaymentCaptured,
+    PaymentRefunded, PaymentFailed, PaymentVoided,
 )  # fmt: skip

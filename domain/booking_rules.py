@@ -18,6 +18,7 @@ from domain.refusals import FieldError, Refusal
 type Facts = tuple[Fact, ...]
 
 TIP_MOST_TIMES = 2  # a slipped finger, or a stolen card, shall not tip a fortune
+NOTE_BY = frozenset({Role.CUSTOMER, Role.TECHNICIAN, Role.DISPATCHER})
 BEFORE_SERVICE = frozenset({"late", "access"})
 ON_THE_WAY = frozenset({State.ACCEPTED, State.EN_ROUTE, State.ARRIVED, State.IN_SERVICE})
 OVERRIDES = frozenset({State.ARRIVED, State.IN_SERVICE, State.COMPLETED, State.CANCELLED, State.NO_SHOW})
@@ -99,8 +100,13 @@ def came_near(booking: Booking, now: datetime, *, session_id: UUID, by: str) -> 
     return (apply(booking, ev.CameNear(session_id, by), now),)
 
 
-def arrive(booking: Booking, command: commands.Arrive, actor: Actor, now: datetime) -> Facts | Refusal:
-    """At the door, by button or detector. When both race, the second finds nothing left to do: no facts, no refusal."""
+def arrive(
+    booking: Booking, command: commands.Arrive, actor: Actor, now: datetime, *, wait_s: int
+) -> Facts | Refusal:
+    """At the door, by button or detector; after `wait_s` a no-show may be said.
+
+    When button and detector race, the second finds nothing left to do: no facts, no refusal.
+    """
     if booking.state == State.ARRIVED:
         return ()
     row = permitted(booking, "arrive", actor.role)
@@ -108,7 +114,16 @@ def arrive(booking: Booking, command: commands.Arrive, actor: Actor, now: dateti
         return row
     if command.gps_session_id is not None and command.gps_session_id != booking.gps_session_id:
         return Refusal("booking_state", "That leg is not under way.")
-    return (apply(booking, ev.Arrived(booking.gps_session_id, command.by), now),)
+    until = now + timedelta(seconds=wait_s)
+    return (apply(booking, ev.Arrived(booking.gps_session_id, command.by, until), now),)
+
+
+def waited(booking: Booking, now: datetime) -> Facts | Refusal:
+    """The waiting time at the door is over, and nobody opened."""
+    until = booking.deadline_at
+    if booking.state != State.ARRIVED or until is None or now < until:
+        return Refusal("booking_state", "Nobody has waited at this door for so long.")
+    return (apply(booking, ev.Waited(until), now),)
 
 
 def start(booking: Booking, actor: Actor, now: datetime) -> Facts | Refusal:
@@ -120,18 +135,28 @@ def start(booking: Booking, actor: Actor, now: datetime) -> Facts | Refusal:
 
 
 def extend(booking: Booking, command: commands.Extend, actor: Actor, now: datetime) -> Facts | Refusal:
-    """The visit takes longer; the customer hears of it."""
+    """The visit takes longer, from when it should end or from now, whichever is later; the customer hears of it."""
     row = permitted(booking, "extend", actor.role)
     if isinstance(row, Refusal):
         return row
-    end = (booking.expected_end_at or booking.ends_at) + timedelta(minutes=command.minutes)
+    end = max(booking.expected_end_at or booking.ends_at, now) + timedelta(minutes=command.minutes)
     return (apply(booking, ev.Extended(command.minutes, end), now),)
+
+
+def overran(booking: Booking, now: datetime) -> Facts | Refusal:
+    """The visit should be over and is not. Once for each expected end: its deadline is claimed beside this."""
+    end = booking.expected_end_at
+    if booking.state != State.IN_SERVICE or end is None or now < end:
+        return Refusal("booking_state", "This visit does not overrun.")
+    return (apply(booking, ev.Overran(end), now),)
 
 
 def note(
     booking: Booking, command: commands.Note, actor: Actor, now: datetime, sealed: bytes
 ) -> Facts | Refusal:
-    """A note is for the time of the service; running late, and how to get in, may be said on the way there too."""
+    """From any of its people to the others: a note is for the time of the service; late and access for the way too."""
+    if actor.role not in NOTE_BY:
+        return Refusal("forbidden", "Only the people of a visit write notes to each other.")
     allowed = ON_THE_WAY if command.kind in BEFORE_SERVICE else frozenset({State.IN_SERVICE})
     if booking.state not in allowed:
         return Refusal(
@@ -169,11 +194,11 @@ def cancel(
 def no_show(
     booking: Booking, actor: Actor, now: datetime, *, wait_s: int, fee_amount: int, policy: str
 ) -> Facts | Refusal:
-    """Nobody opened for the whole waiting time after arrival."""
+    """Nobody opened for the whole waiting time, as it was told at arrival."""
     row = permitted(booking, "no-show", actor.role)
     if isinstance(row, Refusal):
         return row
-    until = (booking.arrived_at or now) + timedelta(seconds=wait_s)
+    until = booking.deadline_at or (booking.arrived_at or now) + timedelta(seconds=wait_s)
     if now < until:
         return Refusal("booking_state", f"Please wait until {until.isoformat()}.")
     return (apply(booking, ev.NoShow(fee_amount, policy), now),)
@@ -194,7 +219,9 @@ def rate(booking: Booking, command: commands.Rate, now: datetime, sealed: bytes 
     return (apply(booking, ev.Rated(command.stars, command.tip_amount), now, note=sealed),)
 
 
-def override(booking: Booking, command: commands.Override, actor: Actor, now: datetime) -> Facts | Refusal:
+def override(
+    booking: Booking, command: commands.Override, actor: Actor, now: datetime, *, wait_s: int
+) -> Facts | Refusal:
     """A dispatcher of the area or the founder sets the state by hand; the audit says who and why."""
     if actor.role not in (Role.DISPATCHER, Role.FOUNDER):
         return Refusal("forbidden", "Only a dispatcher or the founder may override.")
@@ -204,7 +231,14 @@ def override(booking: Booking, command: commands.Override, actor: Actor, now: da
         )
     if booking.technician_id is None and command.state != State.CANCELLED:
         return Refusal("booking_state", "Without a technician it can only be cancelled.")
-    happened = ev.Overridden(str(booking.state), command.state)
+    happened = ev.Overridden(
+        str(booking.state),
+        command.state,
+        no_show_from=now + timedelta(seconds=wait_s) if command.state == State.ARRIVED else None,
+        expected_end_at=now + (booking.ends_at - booking.starts_at)
+        if command.state == State.IN_SERVICE
+        else None,
+    )
     data = {"from": str(booking.state), "to": command.state}
     return (
         apply(booking, happened, now),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from rest import (
+    alerts,
     audit,
     auth,
     bookings,
@@ -26,6 +27,7 @@ API: tuple[Routes, ...] = (
     catalogue.ROUTES,
     discovery.ROUTES,
     bookings.ROUTES,
+    alerts.ROUTES,
     shares.ROUTES,
     technicians.ROUTES,
     credentials.ROUTES,

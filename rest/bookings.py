@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from domain import commands
 from domain.booking import TRANSITIONS, State
+from domain.booking_rules import NOTE_BY
 from domain.context import Context, Role
 from domain.refusals import Refusal
 from rest.models import Body, Instant, Lat, ListView, Lon, Money, MoneyView, Nothing, Page, View
@@ -18,7 +19,6 @@ from services.stores import Stores
 
 ROUTES = Routes("Bookings")
 
-TECHNICIAN = frozenset({Role.TECHNICIAN})
 REFUSED = ("booking_state",)
 
 
@@ -340,7 +340,7 @@ async def start(ask: Ask[StartBody]) -> Answer:
     return await booking.start(ask.stores, ask.id("booking_id"), commands.Start(ask.body.code), ask.context)
 
 
-@_command("note", roles=TECHNICIAN)
+@_command("note", roles=NOTE_BY)
 async def note(ask: Ask[NoteBody]) -> Answer:
     """Write to the others of this visit."""
     command = commands.Note(ask.body.text, ask.body.kind)

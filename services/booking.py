@@ -1,12 +1,14 @@
-"""Every command on a booking, one function each. Buttons, deadlines and the arrival detector call the same ones.
+"""Every command on a booking, one function each; buttons and the arrival detector call the same ones.
 
-Each answers the booking as its caller may see it, or a refusal. Money is only ever intended here: a job makes the call.
+What a deadline causes (`overran`, `waited`) is a rule for `services/deadlines.py`. Each command answers the booking as
+its caller may see it, or a refusal. Money is only ever intended here: a job makes the call.
 """
 
 from uuid import UUID
 
 from domain import booking_rules as rules
 from domain import cancellation, commands, payments
+from domain.alerts import Kind, about
 from domain.booking import Booking
 from domain.booking_rules import Facts
 from domain.context import Context
@@ -15,6 +17,7 @@ from domain.payments import Purpose
 from domain.refusals import Refusal
 from services.booking_command import run, taken_time
 from services.booking_steps import after, collect, gate, sealed
+from services.booking_timers import timed
 from services.reply import Answer
 from services.stores import Stores
 from storage import payments as payment_rows
@@ -30,11 +33,9 @@ async def accept(stores: Stores, booking_id: UUID, command: commands.Accept, con
         if isinstance(refusal, Refusal):
             return refusal
         passed = await gate(tx, booking, booking.technician_id, context)
-        return (
-            passed
-            if isinstance(passed, Refusal)
-            else rules.accept(booking, context.actor, context.now, passed)
-        )
+        if isinstance(passed, Refusal):
+            return passed
+        return timed(stores.policy, rules.accept(booking, context.actor, context.now, passed))
 
     return await run(stores, booking_id, context, rule)
 
@@ -53,7 +54,7 @@ async def depart(stores: Stores, booking_id: UUID, command: commands.Depart, con
         if isinstance(facts, Refusal):
             return facts
         passed = await gate(tx, booking, booking.technician_id, context)
-        return passed if isinstance(passed, Refusal) else facts
+        return passed if isinstance(passed, Refusal) else timed(stores.policy, facts)
 
     return await run(stores, booking_id, context, rule)
 
@@ -71,7 +72,7 @@ async def arrive(stores: Stores, booking_id: UUID, command: commands.Arrive, con
     """Arrive, by button or detector; closes the GPS session to its watchers."""
 
     async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:  # noqa: ARG001 - a Rule
-        return rules.arrive(booking, command, context.actor, context.now)
+        return rules.arrive(booking, command, context.actor, context.now, wait_s=stores.policy.no_show_wait_s)
 
     return await run(stores, booking_id, context, rule)
 
@@ -90,7 +91,7 @@ async def start(stores: Stores, booking_id: UUID, command: commands.Start, conte
 
 
 async def note(stores: Stores, booking_id: UUID, command: commands.Note, context: Context) -> Answer:
-    """Write a note; its text is sealed under its author's key."""
+    """Write a note to the others of this visit; its text is sealed under its author's key."""
 
     async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
         text = await sealed(tx, context, command.text)
@@ -140,6 +141,19 @@ async def no_show(stores: Stores, booking_id: UUID, command: commands.NoShow, co
     return await run(stores, booking_id, context, rule)
 
 
+async def waited(stores: Stores, tx: Tx, booking: Booking, context: Context) -> Facts | Refusal:  # noqa: ARG001 - a Consequence
+    """The waiting time at the door is over: technician and customer hear it."""
+    return rules.waited(booking, context.now)
+
+
+async def overran(stores: Stores, tx: Tx, booking: Booking, context: Context) -> Facts | Refusal:  # noqa: ARG001 - a Consequence
+    """The visit takes longer than anybody said: its customer hears it, and a dispatcher is alerted."""
+    facts = rules.overran(booking, context.now)
+    if isinstance(facts, Refusal):
+        return facts
+    return (*facts, about(booking, Kind.OVERRUN, expected_end_at=booking.expected_end_at))
+
+
 async def rate(stores: Stores, booking_id: UUID, command: commands.Rate, context: Context) -> Answer:
     """Rate a completed visit, once; a tip is charged to the method that paid it."""
 
@@ -158,7 +172,9 @@ async def override(stores: Stores, booking_id: UUID, command: commands.Override,
     """Set the state by hand, audited; money follows the state that was set."""
 
     async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
-        facts = rules.override(booking, command, context.actor, context.now)
+        facts = rules.override(
+            booking, command, context.actor, context.now, wait_s=stores.policy.no_show_wait_s
+        )
         if isinstance(facts, Refusal):
             return facts
         if command.state == "completed":

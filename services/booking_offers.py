@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain import booking_rules as rules
 from domain import cancellation, commands
+from domain.alerts import Kind, about
 from domain.booking import Booking
 from domain.booking_rules import Facts
 from domain.context import Context, Role
@@ -16,6 +17,7 @@ from domain.payments import Purpose
 from domain.refusals import Refusal
 from services.booking_command import run, taken_time
 from services.booking_steps import after, answer_by, collect, gate, sealed
+from services.booking_timers import timed
 from services.policy import Policy
 from services.reply import Answer
 from services.stores import Stores
@@ -35,15 +37,17 @@ async def decline(stores: Stores, booking_id: UUID, command: commands.Decline, c
     return await run(stores, booking_id, context, rule)
 
 
-async def expire(stores: Stores, booking_id: UUID, context: Context) -> Answer:
-    """Expire an unanswered request: the next card is asked if the customer wanted that, else the booking ends."""
+async def expired(stores: Stores, tx: Tx, booking: Booking, context: Context) -> Facts | Refusal:
+    """Expire an unanswered request: the next card is asked if the customer wanted that, else the booking ends.
 
-    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
-        following = await _next_offer(tx, stores.policy, booking, context)
-        facts = rules.expire(booking, context.now, final=following is None)
-        return await _then(tx, stores.policy, facts, following, "expired", context)
-
-    return await run(stores, booking_id, context, rule)
+    A request that ends so has lost a customer: it stays among the alerts until somebody has looked at it.
+    """
+    following = await _next_offer(tx, stores.policy, booking, context)
+    facts = rules.expire(booking, context.now, final=following is None)
+    asked = await _then(tx, stores.policy, facts, following, "expired", context)
+    if isinstance(asked, Refusal) or following is not None:
+        return asked
+    return (*asked, about(booking, Kind.UNANSWERED, cause="expired"))
 
 
 async def cancel(stores: Stores, booking_id: UUID, command: commands.Cancel, context: Context) -> Answer:
@@ -61,7 +65,10 @@ async def cancel(stores: Stores, booking_id: UUID, command: commands.Cancel, con
         if context.actor.role != Role.TECHNICIAN:
             return (*facts, *await collect(tx, booking, fee.amount, Purpose.CANCELLATION_FEE))
         following = await _next_offer(tx, stores.policy, booking, context)
-        return await _then(tx, stores.policy, facts, following, "released", context, release=False)
+        asked = await _then(tx, stores.policy, facts, following, "released", context, release=False)
+        if isinstance(asked, Refusal) or following is not None:
+            return asked
+        return (*asked, about(after(asked), Kind.UNANSWERED, cause="released", deadline_at=deadline_at))
 
     return await run(stores, booking_id, context, rule)
 
@@ -82,7 +89,7 @@ async def reassign(stores: Stores, booking_id: UUID, command: commands.Reassign,
         await reservations.release_stale_holds(tx, command.technician_id, context.now)
         data = {"from": str(booking.technician_id), "to": str(command.technician_id)}
         return (
-            *facts,
+            *timed(stores.policy, facts),
             taken_time(booking, command.technician_id, stores.policy.travel_buffer_s),
             Decided("booking.reassigned", "booking", str(booking_id), command.reason, data),
         )
@@ -126,4 +133,8 @@ async def _then(
     )  # fmt: skip
     if isinstance(asked, Refusal):
         return asked
-    return (*facts, *asked, taken_time(after(asked), following.technician_id, policy.travel_buffer_s))
+    return (
+        *facts,
+        *timed(policy, asked),
+        taken_time(after(asked), following.technician_id, policy.travel_buffer_s),
+    )

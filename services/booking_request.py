@@ -32,6 +32,7 @@ from domain.refusals import Refusal
 from services import idempotency
 from services.booking_command import keep_refusal, slot_taken, taken_time
 from services.booking_steps import answer_by, not_qualified
+from services.booking_timers import timed
 from services.booking_view import surroundings, view_for
 from services.catalogue import area_at
 from services.payments import authorize
@@ -244,7 +245,7 @@ async def _confirm(stores: Stores, tx: Tx, asked: Asked, outcome: Authorized, co
     booking = authorized.booking
     reply = Reply(201, view_for(booking, around, context.actor), version=booking.version)
     facts: list[Fact] = [
-        requested,
+        *timed(stores.policy, (requested,)),
         authorized,
         taken_time(booking, asked.technician_id, stores.policy.travel_buffer_s),
         PaymentSettled(asked.intent.intent_id, Status.SUCCEEDED, outcome.gateway_ref),

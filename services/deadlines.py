@@ -1,23 +1,39 @@
 """Deadlines are rows, fired once by any process: each due one is claimed in the transaction of what it causes.
 
-`unanswered` expires a request (or asks the next card); `overrun` is only marked, for the alert that reads the mark.
-The loop looks every second and never at more than a batch; now and then it also sweeps away what nobody can use again.
+What each kind causes stands in `CONSEQUENCES`, as a rule like that of any command; a booking that moved on refuses, and
+the deadline is forgotten. The loop looks every second and never at more than a batch; it also wakes snoozed alerts, and
+now and then looks at credentials and sweeps away what nobody can use again.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import structlog
 
+from domain.booking import Booking
+from domain.booking_rules import Facts
 from domain.context import SYSTEM, Context
-from services import booking_offers
+from domain.refusals import Refusal
+from services import alerts, booking, booking_offers, booking_timers
+from services.booking_command import run as command
 from services.stores import Stores
 from storage import deadlines as rows
 from storage import idempotency, tokens
+from storage.db import Tx
 
 log = structlog.get_logger(__name__)
+
+type Consequence = Callable[[Stores, Tx, Booking, Context], Awaitable[Facts | Refusal]]
+
+CONSEQUENCES: Mapping[str, Consequence] = {
+    "unanswered": booking_offers.expired,
+    "unnoticed": booking_timers.unnoticed,
+    "not_there": booking_timers.not_there,
+    "no_show": booking.waited,
+    "overrun": booking.overran,
+}
 
 BATCH = 100
 EVERY_S = 1.0
@@ -30,7 +46,7 @@ TOKENS_KEPT_FOR = timedelta(
 async def fire_due(stores: Stores, now: datetime) -> int:
     """Fire what is due now; returns how many. A deadline whose booking moved on is marked and forgotten."""
     async with stores.db.reading() as tx:
-        due = await rows.due(tx, now, BATCH)
+        due = await rows.due(tx, now, BATCH, CONSEQUENCES)
     for booking_id, kind in due:
         context = Context(SYSTEM, now, f"deadline-{uuid4().hex[:24]}")
         try:
@@ -48,10 +64,14 @@ async def fire_due(stores: Stores, now: datetime) -> int:
 
 
 async def _fire(stores: Stores, booking_id: UUID, kind: str, context: Context) -> None:
-    if kind == "unanswered":
-        await booking_offers.expire(stores, booking_id, context)
-    async with stores.db.transaction() as tx:
-        await rows.fire(tx, booking_id, kind, context.now)
+    """Claim one deadline and record what it causes, in one transaction; nothing when another process was first."""
+
+    async def rule(tx: Tx, locked: Booking) -> Facts | Refusal:
+        if not await rows.claim(tx, booking_id, kind, context.now):
+            return ()
+        return await CONSEQUENCES[kind](stores, tx, locked, context)
+
+    await command(stores, booking_id, context, rule)
 
 
 async def run(stores: Stores, stop: asyncio.Event, clock: Callable[[], datetime]) -> None:
@@ -59,9 +79,11 @@ async def run(stores: Stores, stop: asyncio.Event, clock: Callable[[], datetime]
     rounds = 0
     while not stop.is_set():
         fired = await fire_due(stores, clock())
+        await alerts.wake_due(stores, clock())
         if fired:
             log.info("deadlines_fired", count=fired)
         if rounds % SWEEP_EVERY == 0:
+            await alerts.look_at_credentials(stores, clock())
             async with stores.db.transaction() as tx:
                 await idempotency.sweep(tx, clock() - idempotency.KEPT_FOR)
                 await tokens.sweep(tx, clock() - TOKENS_KEPT_FOR)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from domain.context import Context
 from domain.facts import Fact
 from storage import (
+    alerts,
     audit,
     bookings,
     credentials,
@@ -40,6 +41,7 @@ WRITERS: tuple[Writer, ...] = (
     bookings.rows,
     reservations.rows,
     deadlines.rows,
+    alerts.rows,
     gps_sessions.rows,
     shares.rows,
     payments.rows,
@@ -65,6 +67,16 @@ async def record(tx: Tx, facts: Sequence[Fact], context: Context) -> None:
 
 async def record_all(tx: Tx, stories: Iterable[tuple[Sequence[Fact], Context]]) -> None:
     """Write several stories at once, each with its own context; each table is written once, in the stories' order."""
+    if rows := _document(stories):
+        await tx.execute(RECORD, rows)
+
+
+def document(facts: Sequence[Fact], context: Context) -> str | None:
+    """Return what `app.record` takes for these facts, for a statement that does more than record; None for no rows."""
+    return _document([(facts, context)])
+
+
+def _document(stories: Iterable[tuple[Sequence[Fact], Context]]) -> str | None:
     tables: dict[str, list[dict[str, object]]] = {}
     for facts, context in stories:
         for fact in facts:
@@ -72,5 +84,4 @@ async def record_all(tx: Tx, stories: Iterable[tuple[Sequence[Fact], Context]]) 
             for writer in WRITERS:
                 for row in writer(fact, event_id, context):
                     tables.setdefault(row.table, []).append(row.values)
-    if tables:
-        await tx.execute(RECORD, encode(list(tables.items())))
+    return encode(list(tables.items())) if tables else None

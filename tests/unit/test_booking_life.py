@@ -69,19 +69,24 @@ class BookingLife(RuleBasedStateMachine):
             "decline": lambda: rules.decline(b, actor, now, sealed=b"", final=final),
             "expire": lambda: rules.expire(b, now, final=final),
             "depart": lambda: rules.depart(b, actor, now, session_id=UUID(int=50), opens_before_s=14400),
-            "arrive": lambda: rules.arrive(b, commands.Arrive(), actor, now),
+            "arrive": lambda: rules.arrive(b, commands.Arrive(), actor, now, wait_s=600),
             "start": lambda: rules.start(b, actor, now),
         }
         self._take(outcomes[what]())
 
     @rule(
-        role=ROLES, what=st.sampled_from(["near", "extend", "complete", "cancel", "no_show", "note", "rate"])
+        role=ROLES,
+        what=st.sampled_from(
+            ["near", "waited", "extend", "overran", "complete", "cancel", "no_show", "note", "rate"]
+        ),
     )
     def serve(self, role: Role, what: str) -> None:
         """Somebody tries one of the others."""
         b, actor, now = self.booking, self._actor(role), self.now
         outcomes: dict[str, Any] = {
             "near": lambda: rules.came_near(b, now, session_id=UUID(int=50), by="distance"),
+            "waited": lambda: rules.waited(b, now),
+            "overran": lambda: rules.overran(b, now),
             "extend": lambda: rules.extend(b, commands.Extend(15), actor, now),
             "complete": lambda: rules.complete(b, actor, now),
             "cancel": lambda: rules.cancel(
@@ -107,7 +112,9 @@ class BookingLife(RuleBasedStateMachine):
     def override(self, role: Role, state: State) -> None:
         """Somebody sets the state by hand."""
         self._take(
-            rules.override(self.booking, commands.Override(state, "because"), self._actor(role), self.now)
+            rules.override(
+                self.booking, commands.Override(state, "because"), self._actor(role), self.now, wait_s=600
+            )
         )
 
     @invariant()
@@ -134,6 +141,13 @@ class BookingLife(RuleBasedStateMachine):
             assert b.technician_id is not None
         if b.technician_id is not None:
             assert b.technician_id in b.offered
+        if b.state == State.IN_SERVICE:
+            assert b.expected_end_at is not None
+        if b.deadline_at is not None:
+            assert b.state in {State.REQUESTED, State.ARRIVED}
+        if b.state == State.ARRIVED:
+            assert b.arrived_at is not None
+            assert b.deadline_at == b.arrived_at + timedelta(minutes=10)
 
 
 BookingLife.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

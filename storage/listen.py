@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 CHANNEL = "doorstep_outbox"
 PING_EVERY_S = 10.0
 PING_WITHIN_S = 5.0
-AGAIN_AFTER_S = 2.0
+AGAIN_AFTER_S = 0.5
 LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 

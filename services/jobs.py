@@ -33,7 +33,7 @@ from pgqueuer.domain.models import Job as QueuedJob
 
 from domain.context import SYSTEM, Context
 from services import erasure, payments, payouts
-from services.job import Job, Later
+from services.job import Hopeless, Job, Later
 from services.stores import Stores
 from storage import jobs
 from storage.db import Database
@@ -75,7 +75,9 @@ class _Executor(AbstractEntrypointExecutor):
     """Runs one kind of job in our terms: a context of the system, a record of each try, delays that grow."""
 
     def __init__(self, name: str, job: Job, stores: Stores) -> None:
-        super().__init__(EntrypointExecutorParameters(concurrency_limit=0, func=_nothing, on_failure="hold"))
+        super().__init__(
+            EntrypointExecutorParameters(concurrency_limit=job.at_once, func=_nothing, on_failure="hold")
+        )
         self._name, self._job, self._stores = name, job, stores
 
     async def execute(self, job: QueuedJob, context: QueueContext) -> None:  # noqa: ARG002 - the library's signature
@@ -91,16 +93,18 @@ class _Executor(AbstractEntrypointExecutor):
         try:
             await self._job.run(self._stores, wanted.payload, wanted.context)
         except Exception as error:
-            last = attempt >= MAX_ATTEMPTS and await self._gave_up(wanted)
-            said = str(error) if isinstance(error, Later) else type(error).__name__
+            last = (attempt >= MAX_ATTEMPTS or isinstance(error, Hopeless)) and await self._gave_up(wanted)
+            said = str(error) if isinstance(error, Later | Hopeless) else type(error).__name__
             await self._note(wanted, attempt, started_at, "failed" if last else "retried", said)
             told = log.error if last else log.warning
             told("job_failed" if last else "job_retried", job=self._name, job_id=str(wanted.job_id), attempt=attempt,
                  correlation_id=wanted.context.correlation_id, reason=said,
-                 exc_info=None if isinstance(error, Later) else error)  # fmt: skip
+                 exc_info=None if isinstance(error, Later | Hopeless) else error)  # fmt: skip
             if last:
                 raise
-            raise RetryRequested(delay=delay(attempt), reason=said) from error
+            own_s = error.after_s if isinstance(error, Later) else None
+            wait = delay(attempt) if own_s is None else timedelta(seconds=own_s)
+            raise RetryRequested(delay=wait, reason=said) from error
         await self._note(wanted, attempt, started_at, "done", None)
 
     async def _gave_up(self, wanted: _Wanted) -> bool:
@@ -134,7 +138,9 @@ def delay(attempt: int) -> timedelta:
     return timedelta(seconds=random.uniform(bound / 2, bound))  # noqa: S311 - jitter, no secret
 
 
-async def work(stores: Stores, stop: asyncio.Event, wanted: Mapping[str, Job] = JOBS) -> None:
+async def work(
+    stores: Stores, stop: asyncio.Event, wanted: Mapping[str, Job] = JOBS, at_once: int = AT_ONCE
+) -> None:
     """Run jobs until `stop`, then finish what was begun. Raises when the database goes away: start it again."""
     async with _queue(stores.db) as manager:
         for name, job in wanted.items():
@@ -144,7 +150,7 @@ async def work(stores: Stores, stop: asyncio.Event, wanted: Mapping[str, Job] = 
             await manager.run(
                 dequeue_timeout=timedelta(seconds=POLL_S),
                 batch_size=BATCH,
-                max_concurrent_tasks=AT_ONCE,
+                max_concurrent_tasks=at_once,
                 shutdown_on_listener_failure=True,
                 heartbeat_timeout=timedelta(seconds=HEARTBEAT_S),
                 log_aggregation_interval=timedelta(0),

@@ -115,14 +115,47 @@ def user_add(
 
 
 @audit.command("verify")
-def audit_verify() -> None:
+def audit_verify(
+    head: Annotated[
+        str | None,
+        typer.Option(help="A head that was kept elsewhere: its file or its hash. The chain must still hold it."),
+    ] = None,
+) -> None:
     """Walk the whole chain of decisions and say whether it holds."""
-    from app.people import verify_audit
+    from app.audit import verified
 
-    verdict = verify_audit(load())
+    verdict = verified(load(), head)
     if not verdict.ok:
         raise SettingsError(f"The chain does not hold: {verdict.broken}.")
     typer.echo(f"The chain holds: {verdict.events} decisions, head {verdict.head or 'none yet'}.")
+
+
+@app.command(rich_help_panel="Answer for")
+def verify() -> None:
+    """Prove that bookings, events, money, time held, decisions and answers agree with each other."""
+    from app.verify import findings, lines
+
+    found = findings(load())
+    for line in lines(found):
+        typer.echo(line)
+    broken = [finding.name for finding in found if finding.broken]
+    if broken:
+        raise SettingsError(f"It does not all hold: {', '.join(broken)}.")
+    typer.echo("Everything holds.")
+
+
+@audit.command("head")
+def audit_head(
+    out: Annotated[Path | None, typer.Option(help="Where to write it; nothing: stdout.")] = None,
+) -> None:
+    """Take the newest head away: kept elsewhere, it shows a chain that was cut short or written anew."""
+    from app.audit import newest
+
+    line = newest(load())
+    if out is None:
+        typer.echo(line)
+    else:
+        out.write_text(line + "\n")
 
 
 @match.command("replay")

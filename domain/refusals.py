@@ -46,6 +46,7 @@ CODES: Mapping[str, Code] = {
     "payment_declined": Code(402, "The payment was declined"),
     "over_refund": Code(409, "More than was paid cannot be refunded"),
     "own_approval": Code(409, "Somebody else must approve this"),
+    "refund_request_state": Code(409, "The request was decided already"),
     "payout_state": Code(409, "The payout does not allow this now"),
     "open_bookings": Code(409, "Visits are still to come"),
     "unpaid": Code(409, "A visit is not paid yet"),

@@ -16,6 +16,7 @@ from rest import (
     me,
     payment_webhooks,
     payouts,
+    refund_requests,
     shares,
     technicians,
 )
@@ -33,6 +34,7 @@ API: tuple[Routes, ...] = (
     credentials.ROUTES,
     finance.ROUTES,
     payouts.ROUTES,
+    refund_requests.ROUTES,
     payment_webhooks.ROUTES,
     audit.ROUTES,
     correlations.ROUTES,

@@ -11,8 +11,9 @@ from uuid import UUID
 import asyncpg
 
 from domain import ledger, payments
+from domain.booking import Booking
 from domain.context import Context
-from domain.facts import Decided
+from domain.facts import Decided, Fact
 from domain.money import Money
 from domain.refusals import FieldError, Refusal
 from services import idempotency
@@ -79,20 +80,10 @@ async def refund(stores: Stores, booking_id: UUID, amount: Money, reason: str, c
         began = await idempotency.begin(tx, context)
         if isinstance(began, Reply | Refusal):
             return began
-        if amount.currency != booking.price.currency:
-            wrong = _wrong("/amount/currency", f"The booking was paid in {booking.price.currency}.")
-            return await idempotency.refuse(tx, wrong, context)
-        taken = await paid(tx, booking_id)
-        if taken is None:
-            nothing = Refusal("over_refund", "Nothing was taken for this booking.")
-            return await idempotency.refuse(tx, nothing, context)
-        intent, left = taken
-        if amount.amount > left:
-            over = Refusal(
-                "over_refund", f"At most {Money(left, amount.currency).text()} can still be given back."
-            )
-            return await idempotency.refuse(tx, over, context)
-        refund_id = new_id()
+        asked = await refund_facts(tx, booking, amount, reason)
+        if isinstance(asked, Refusal):
+            return await idempotency.refuse(tx, asked, context)
+        refund_id, facts = asked
         body = {
             "refund_id": str(refund_id),
             "booking_id": str(booking_id),
@@ -101,11 +92,27 @@ async def refund(stores: Stores, booking_id: UUID, amount: Money, reason: str, c
             "reason": reason,
         }
         reply = Reply(201, body)
-        decided = Decided("finance.refunded", "booking", str(booking_id), reason,
-                          {"refund_id": str(refund_id), **_money(amount)})  # fmt: skip
-        wanted = payments.refund(intent, refund_id, amount.amount, reason)
-        await record(tx, [*wanted, decided, *await idempotency.kept(tx, reply, context)], context)
+        await record(tx, [*facts, *await idempotency.kept(tx, reply, context)], context)
     return reply
+
+
+async def refund_facts(
+    tx: Tx, booking: Booking, amount: Money, reason: str
+) -> tuple[UUID, Sequence[Fact]] | Refusal:
+    """Decide a refund of a locked booking: its id, and the facts that want it; `over_refund` for more than is left."""
+    if amount.currency != booking.price.currency:
+        return _wrong("/amount/currency", f"The booking was paid in {booking.price.currency}.")
+    taken = await paid(tx, booking.booking_id)
+    if taken is None:
+        return Refusal("over_refund", "Nothing was taken for this booking.")
+    intent, left = taken
+    if amount.amount > left:
+        most = Money(left, amount.currency).text()
+        return Refusal("over_refund", f"At most {most} can still be given back.")
+    refund_id = new_id()
+    decided = Decided("finance.refunded", "booking", str(booking.booking_id), reason,
+                      {"refund_id": str(refund_id), **_money(amount)})  # fmt: skip
+    return refund_id, [*payments.refund(intent, refund_id, amount.amount, reason), decided]
 
 
 async def adjust(

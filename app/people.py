@@ -1,4 +1,4 @@
-"""What the command line does with the database in one go: add a person, verify the chain of decisions."""
+"""What the command line does with people: add one."""
 
 import asyncio
 import re
@@ -10,7 +10,6 @@ from app.settings import Settings, SettingsError
 from domain.context import Role
 from rest.auth import EMAIL
 from rest.registry import SIGNED_IN
-from services.audit import Verdict, verify
 from services.passwords import Passwords
 from storage import people
 from storage.db import open_database
@@ -45,17 +44,6 @@ def add(settings: Settings, *, email: str, role: str, name: str, areas: str, pas
         if not asyncio.run(work(database.app_url)):
             raise SettingsError("Somebody has that e-mail address already.")
     return person_id
-
-
-def verify_audit(settings: Settings) -> Verdict:
-    """Walk the chain of decisions."""
-
-    async def work(url: str) -> Verdict:
-        async with open_database(url, min_size=1, max_size=2) as db:
-            return await verify(db)
-
-    with reached(settings, beside=True) as database:
-        return asyncio.run(work(database.app_url))
 
 
 def _areas(text: str) -> Literal["all"] | frozenset[UUID]:

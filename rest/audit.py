@@ -7,7 +7,7 @@ from pydantic import Field
 
 from domain.context import Role
 from rest.finance import Pages
-from rest.models import Instant, ListView, Nothing, View
+from rest.models import Instant, ListView, Nothing, Query, View
 from rest.registry import Ask, Routes
 from services import audit
 from services.reply import Answer
@@ -41,10 +41,30 @@ class DecisionView(View):
     seal: int | None
 
 
-class BrokenView(View):
-    """The first row that does not hold: `changed`, `event_missing`, `link_missing` or `not_in_chain`."""
+class Against(Query):
+    """A head that was kept elsewhere."""
 
-    audit_id: UUID
+    head: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="Its hash: the chain must still hold it"
+    )
+
+
+class HeadView(View):
+    """The newest place of the chain: keep it where nobody who writes here can reach."""
+
+    seal: int
+    hash: str
+    at: Instant
+    signature: str | None = Field(description="HMAC-SHA256 of `seal:hash` under a key of this house, hex")
+
+
+class BrokenView(View):
+    """The first row that does not hold: `changed`, `event_missing`, `link_missing` or `not_in_chain`.
+
+    `head_missing`: the rows hold, and yet the chain is not the one whose head was kept. It names no row.
+    """
+
+    audit_id: UUID | None
     seal: int | None
     reason: str
 
@@ -72,6 +92,15 @@ async def list_decisions(ask: Ask[Nothing, Filters]) -> Answer:
 
 
 @ROUTES.get("/v1/audit/verify", roles=READERS, answer=VerdictView)
-async def verify(ask: Ask) -> Answer:
-    """Walk the whole audit chain and say whether it holds."""
-    return await audit.verified(ask.stores)
+async def verify(ask: Ask[Nothing, Against]) -> Answer:
+    """Walk the whole audit chain and say whether it holds.
+
+    With `head` it must also be the chain of that head, so that one that was cut short or written anew is found.
+    """
+    return await audit.verified(ask.stores, ask.query.head)
+
+
+@ROUTES.get("/v1/audit/head", roles=READERS, answer=HeadView)
+async def read_head(ask: Ask) -> Answer:
+    """Read the newest head of the audit chain, signed."""
+    return await audit.newest(ask.stores)

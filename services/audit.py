@@ -2,13 +2,14 @@
 
 A sealer of one process at a time adds seals a moment after the decisions, in commit-safe order; no booking waits for
 it. The hash is SHA-256 over the previous hash and the event's canonical bytes, made from what the database gives back:
-times in whole microseconds, `data` in jsonb's own text. The newest hash goes to the operational log, so that a chain
-cut short, which looks whole, can be told.
+times in whole microseconds, `data` in jsonb's own text. A chain that was cut short or written anew looks whole, so its
+newest hash is told outside: with each batch to the operational log, and as a signed head to whoever keeps one.
 """
 
 import asyncio
 import hashlib
-from datetime import UTC
+import hmac
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -41,6 +42,22 @@ class Verdict(NamedTuple):
 
     def body(self) -> dict[str, Any]:
         """Return the answer of `GET /v1/audit/verify`."""
+        return {**self._asdict()}
+
+
+class Head(NamedTuple):
+    """A place of the chain to be kept elsewhere: its number and hash, and when it was decided.
+
+    `signature` is an HMAC under the house's key: a kept head is ours, not somebody's idea of one.
+    """
+
+    seal: int | None
+    hash: str
+    at: datetime | None = None
+    signature: str | None = None
+
+    def body(self) -> dict[str, Any]:
+        """Return the answer of `GET /v1/audit/head`, which is also what a file of it holds."""
         return {**self._asdict()}
 
 
@@ -98,10 +115,15 @@ async def run(stores: Stores, stop: asyncio.Event) -> None:
             continue
 
 
-async def verify(db: Database) -> Verdict:
-    """Walk the whole chain and look for events outside it. Reads in batches; changes nothing."""
+async def verify(db: Database, kept: Head | None = None) -> Verdict:
+    """Walk the whole chain and look for events outside it. Reads in batches; changes nothing.
+
+    With a head that was kept elsewhere the chain must also hold that very hash (at its number, if it has one): one that
+    was cut short or written anew does not (`head_missing`).
+    """
     async with db.reading() as tx:
         previous, number = GENESIS, 0
+        met = kept is None
         broken: dict[str, Any] | None = None
         while broken is None and (batch := await audit.chain(tx, number, BATCH)):
             for row in batch:
@@ -109,10 +131,39 @@ async def verify(db: Database) -> Verdict:
                 if broken is not None:
                     break
                 number, previous = row["seal"], row["hash"]
+                met = met or _is(kept, number, previous)
+        if broken is None and not met:
+            broken = {"audit_id": None, "seal": kept.seal if kept else None, "reason": "head_missing"}
         if broken is None and (stray := await audit.loose(tx)) is not None:
             broken = {"audit_id": str(stray), "seal": None, "reason": "not_in_chain"}
         events, unsealed = await audit.counts(tx)
     return Verdict(broken is None, events, previous.hex() if number else None, unsealed, broken)
+
+
+def _is(kept: Head | None, number: int, hashed: bytes) -> bool:
+    return kept is not None and kept.hash == hashed.hex() and kept.seal in {None, number}
+
+
+async def head(db: Database, secret_key: bytes | None = None) -> Head | None:
+    """Return the newest place of the chain, signed where there is a key; None before the first seal."""
+    async with db.reading() as tx:
+        newest = await audit.newest(tx)
+    if newest is None:
+        return None
+    at = newest["at"].astimezone(UTC)
+    unsigned = Head(newest["seal"], newest["hash"].hex(), at)
+    return unsigned._replace(signature=None if secret_key is None else signature(unsigned, secret_key))
+
+
+def signature(of: Head, secret_key: bytes) -> str:
+    """Sign a head's number and hash, in hex."""
+    key = hmac.digest(secret_key, b"doorstep/audit-head/1", "sha256")
+    return hmac.digest(key, f"{of.seal}:{of.hash}".encode(), "sha256").hex()
+
+
+def is_ours(kept: Head, secret_key: bytes) -> bool:
+    """Tell whether the signature of a kept head is ours; one without any is not."""
+    return kept.signature is not None and hmac.compare_digest(kept.signature, signature(kept, secret_key))
 
 
 def _flaw(row: asyncpg.Record, number: int, previous: bytes) -> dict[str, Any] | None:
@@ -163,6 +214,12 @@ async def list_(
     return Reply(200, {"items": items, "next_cursor": more})
 
 
-async def verified(stores: Stores) -> Answer | Refusal:
-    """Answer `GET /v1/audit/verify`."""
-    return Reply(200, (await verify(stores.db)).body())
+async def verified(stores: Stores, kept: str | None) -> Answer | Refusal:
+    """Answer `GET /v1/audit/verify`, against the hash of a kept head if one is given."""
+    return Reply(200, (await verify(stores.db, None if kept is None else Head(None, kept))).body())
+
+
+async def newest(stores: Stores) -> Answer | Refusal:
+    """Answer `GET /v1/audit/head`; 404 before the first decision was sealed."""
+    found = await head(stores.db, stores.secret_key)
+    return Refusal("not_found", "Nothing is sealed yet.") if found is None else Reply(200, found.body())

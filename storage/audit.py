@@ -21,6 +21,9 @@ EVENT = """e.audit_id, e.at, e.actor_id, e.actor_role, e.action, e.subject_kind,
     e.data::text AS data, e.correlation_id"""
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock($1)"
 HEAD = "SELECT seal, hash FROM audit.seals ORDER BY seal DESC LIMIT 1"
+NEWEST = """
+SELECT s.seal, s.hash, e.at FROM audit.seals s JOIN audit.events e USING (audit_id) ORDER BY s.seal DESC LIMIT 1
+"""
 UNSEALED = f"""
 SELECT {EVENT} FROM audit.unsealed u JOIN audit.events e USING (audit_id)
 WHERE u.xid < pg_snapshot_xmin(pg_current_snapshot()) OR u.xid >= pg_snapshot_xmax(pg_current_snapshot())
@@ -76,6 +79,11 @@ async def head(tx: Tx) -> tuple[int, bytes] | None:
     """Return the newest seal's number and hash, None before the first."""
     record = await tx.fetchrow(HEAD)
     return (record["seal"], record["hash"]) if record else None
+
+
+async def newest(tx: Tx) -> asyncpg.Record | None:
+    """Return the newest seal: its number and hash, and when its decision was made."""
+    return await tx.fetchrow(NEWEST)
 
 
 async def unsealed(tx: Tx, limit: int) -> list[asyncpg.Record]:

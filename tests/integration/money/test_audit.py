@@ -3,13 +3,21 @@
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 import asyncpg
+import orjson
 import pytest
+from pydantic import SecretStr
 
+from app import audit as at_the_shell
+from app.settings import Settings, SettingsError
+from domain.context import Actor, Role
 from domain.facts import Decided
 from services import audit
+from storage import audit as rows
 from storage.ids import new_id
+from storage.journal import record
 from tests.integration.money.conftest import World
 
 SEALER = """
@@ -28,6 +36,47 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+DYING = SEALER.replace(
+    "async def main",
+    """
+from storage import audit
+sealed, real = [], audit.seal
+
+async def half(tx, seals):
+    await real(tx, seals)
+    sealed.extend(seals)
+    if len(sealed) > 40:
+        os.kill(os.getpid(), 9)
+
+audit.seal = half
+
+async def main""",
+)
+
+# One byte more or less in each column that a hash covers; `xid` says only in which order the sealer takes a row.
+BYTES = {
+    ("audit.events", "audit_id"): "overlay(audit_id::text placing 'f' from 36)::uuid",
+    ("audit.events", "at"): "at - interval '1 microsecond'",
+    ("audit.events", "actor_id"): "overlay(actor_id::text placing 'e' from 1)::uuid",
+    ("audit.events", "actor_role"): "actor_role || ' '",
+    ("audit.events", "action"): "action || 'x'",
+    ("audit.events", "subject_kind"): "upper(left(subject_kind, 1)) || substr(subject_kind, 2)",
+    ("audit.events", "subject_id"): "subject_id || '0'",
+    ("audit.events", "reason"): "reason || '.'",
+    ("audit.events", "data"): "'{\"number\": 5}'::jsonb",
+    ("audit.events", "correlation_id"): "correlation_id || '-'",
+    ("audit.seals", "seal"): "seal + 1000",
+    ("audit.seals", "audit_id"): "overlay(audit_id::text placing 'f' from 36)::uuid",
+    ("audit.seals", "prev_hash"): "set_byte(prev_hash, 31, get_byte(prev_hash, 31) # 1)",
+    ("audit.seals", "hash"): "set_byte(hash, 0, get_byte(hash, 0) # 1)",
+}
+COLUMNS = """
+SELECT table_schema || '.' || table_name AS name, column_name FROM information_schema.columns
+WHERE table_schema = 'audit' AND table_name IN ('events', 'seals')
+"""
+FIFTH = "SELECT audit_id FROM audit.seals ORDER BY seal OFFSET 4 LIMIT 1"
 
 
 async def decide(world: World, count: int, *, reason: str = "because") -> None:
@@ -151,3 +200,129 @@ async def test_rows_of_a_former_life_are_sealed(world: World) -> None:
     await decide(world, 2)
     assert await audit.seal(world.stores.db) == 3
     assert (await audit.verify(world.stores.db)).ok
+
+
+async def test_every_column_is_covered(world: World) -> None:
+    """No column of a decision or of its seal is outside the hash, but the transaction's number."""
+    columns = {(r["name"], r["column_name"]) for r in await world.owner.fetch(COLUMNS)}
+    assert columns - {("audit.events", "xid")} == set(BYTES)
+
+
+async def test_one_byte_shows_at_its_row(world: World) -> None:
+    """A byte changed in any column by a superuser, every trigger off, shows at its row; put back, the chain holds."""
+    context = world.context(actor=Actor(new_id(), Role.FOUNDER))
+    async with world.stores.db.transaction() as tx:
+        facts = [Decided("credential.verified", "credential", str(n), "so", {"number": n}) for n in range(9)]
+        await record(tx, facts, context)
+    await seal_all(world)
+    victim = await world.one(FIFTH)
+    await world.owner.execute("SET session_replication_role = replica")
+    for table in ("audit.events", "audit.seals"):
+        await world.owner.execute(f"CREATE TABLE {table}_before AS TABLE {table}")
+    for (table, column), changed in BYTES.items():
+        await world.owner.execute(f"UPDATE {table} SET {column} = {changed} WHERE audit_id = $1", victim)
+        broken = (await audit.verify(world.stores.db)).broken
+        assert broken is not None, column
+        assert broken["seal"] == (6 if column == "seal" else 5), column
+        await world.owner.execute(f"DELETE FROM {table}")
+        await world.owner.execute(f"INSERT INTO {table} SELECT * FROM {table}_before")
+        assert (await audit.verify(world.stores.db)).ok, column
+
+
+async def test_a_chain_cut_short_is_found_with_a_kept_head(world: World) -> None:
+    """Without its last decisions the chain looks whole; the head that was taken away says otherwise."""
+    await decide(world, 5)
+    await seal_all(world)
+    kept = await audit.head(world.stores.db)
+    assert kept is not None
+    await decide(world, 2)
+    await seal_all(world)
+    assert (await audit.verify(world.stores.db, kept)).ok
+    assert (await audit.verify(world.stores.db, audit.Head(None, kept.hash))).ok
+    cut = world.owner.transaction()
+    await world.owner.execute("SET session_replication_role = replica")
+    await cut.start()
+    gone = [
+        r["audit_id"]
+        for r in await world.owner.fetch("DELETE FROM audit.seals WHERE seal > 4 RETURNING audit_id")
+    ]
+    await world.owner.execute("DELETE FROM audit.events WHERE audit_id = ANY ($1)", gone)
+    await cut.commit()
+    assert (await audit.verify(world.stores.db)).ok
+    verdict = await audit.verify(world.stores.db, kept)
+    assert (verdict.ok, verdict.broken) == (False, {"audit_id": None, "seal": 5, "reason": "head_missing"})
+
+
+async def test_a_chain_written_anew_is_found_with_a_kept_head(world: World) -> None:
+    """Who may do everything can change a decision and hash the whole chain again: only a kept head tells."""
+    await decide(world, 6)
+    await seal_all(world)
+    kept = await audit.head(world.stores.db, b"k" * 32)
+    assert kept is not None
+    await world.owner.execute("SET session_replication_role = replica")
+    await world.owner.execute("UPDATE audit.events SET reason = 'never' WHERE subject_id = '2'")
+    await world.owner.execute("INSERT INTO audit.unsealed SELECT audit_id, xid FROM audit.events")
+    await world.owner.execute("DELETE FROM audit.seals")
+    await seal_all(world)
+    assert (await audit.verify(world.stores.db)).ok
+    assert (await audit.verify(world.stores.db, kept)).broken == {
+        "audit_id": None, "seal": 6, "reason": "head_missing",
+    }  # fmt: skip
+
+
+async def test_heads_on_the_command_line(world: World, tmp_path: Path) -> None:
+    """`audit head` writes a signed line; `audit verify --head` takes the file or the hash, and no forged one."""
+    settings = Settings(database_url=SecretStr(world.stores.db.url), secret_key=SecretStr("s" * 32))  # type: ignore[call-arg]  # the rest has defaults
+    with pytest.raises(SettingsError, match="Nothing is sealed"):
+        await asyncio.to_thread(at_the_shell.newest, settings)
+    await decide(world, 3)
+    await seal_all(world)
+    line = await asyncio.to_thread(at_the_shell.newest, settings)
+    told = orjson.loads(line)
+    assert told.keys() == {"seal", "hash", "at", "signature"}
+    file = tmp_path / "head.json"
+    file.write_text(line + "\n")
+    for against in (str(file), told["hash"], None):
+        assert (await asyncio.to_thread(at_the_shell.verified, settings, against)).ok
+    assert not (await asyncio.to_thread(at_the_shell.verified, settings, "0" * 64)).ok
+    file.write_text(line.replace(told["hash"], "1" * 64))
+    with pytest.raises(SettingsError, match="was changed"):
+        await asyncio.to_thread(at_the_shell.verified, settings, str(file))
+    with pytest.raises(SettingsError, match="neither a hash"):
+        await asyncio.to_thread(at_the_shell.verified, settings, str(tmp_path / "nothing"))
+
+
+async def test_nobody_waits_for_the_sealer(world: World) -> None:
+    """While one sealer sits on its lock with a batch half done, decisions commit and another sealer goes home."""
+    await decide(world, 3)
+    stuck = await asyncpg.connect(world.stores.db.url, server_settings={"role": "doorstep_app"})
+    begun = stuck.transaction()
+    await begun.start()
+    assert await rows.become_sealer(stuck)
+    waiting = await rows.unsealed(stuck, 10)
+    first = waiting[0]
+    await rows.seal(stuck, [(1, first["audit_id"], audit.GENESIS, audit.link(audit.GENESIS, first))])
+    async with asyncio.timeout(3):
+        await decide(world, 5)
+        assert await audit.seal(world.stores.db) == 0
+    await begun.rollback()
+    await stuck.close()
+    await seal_all(world)
+    verdict = await audit.verify(world.stores.db)
+    assert (verdict.ok, verdict.events) == (True, 8)
+
+
+async def test_a_killed_sealer_leaves_a_whole_chain(world: World) -> None:
+    """A sealer that is killed with its batch written and not committed leaves nothing half; the next one goes on."""
+    env = {**os.environ, "URL": world.stores.db.url, "PYTHONPATH": os.getcwd()}  # noqa: PTH109 - an environment holds text
+    dying = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", DYING, env=env, stdout=asyncio.subprocess.PIPE
+    )
+    assert dying.stdout is not None
+    assert b"ready" in await dying.stdout.readline()
+    for _ in range(8):
+        await decide(world, 10)
+    assert await dying.wait() == -9
+    await seal_all(world)
+    verdict = await audit.verify(world.stores.db)
+    assert (verdict.ok, verdict.events, verdict.unsealed) == (True, 80, 0)

@@ -15,12 +15,13 @@ from domain.context import Context
 from domain.facts import Decided
 from domain.payments import Purpose
 from domain.refusals import Refusal
-from services.booking_command import run, taken_time
-from services.booking_steps import after, collect, gate, sealed
+from services.booking_command import decide, run, taken_time
+from services.booking_steps import after, collect, judged, sealed, sealed_under, taken
 from services.booking_timers import timed
 from services.reply import Answer
 from services.stores import Stores
 from storage import payments as payment_rows
+from storage.booking_commands import Opened
 from storage.db import Tx
 from storage.ids import new_id
 
@@ -28,24 +29,24 @@ from storage.ids import new_id
 async def accept(stores: Stores, booking_id: UUID, command: commands.Accept, context: Context) -> Answer:  # noqa: ARG001 - one shape for all commands
     """Accept the visit; the licence gate is asked first, and what it relied on is kept with the event."""
 
-    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
-        refusal = rules.permitted(booking, "accept", context.actor.role)
+    def decision(seen: Opened) -> Facts | Refusal:
+        refusal = rules.permitted(seen.booking, "accept", context.actor.role)
         if isinstance(refusal, Refusal):
             return refusal
-        passed = await gate(tx, booking, booking.technician_id, context)
+        passed = judged(seen.booking, seen.grounds, context)
         if isinstance(passed, Refusal):
             return passed
-        return timed(stores.policy, rules.accept(booking, context.actor, context.now, passed))
+        return timed(stores.policy, rules.accept(seen.booking, context.actor, context.now, passed))
 
-    return await run(stores, booking_id, context, rule)
+    return await decide(stores, booking_id, context, decision, grounds=True)
 
 
 async def depart(stores: Stores, booking_id: UUID, command: commands.Depart, context: Context) -> Answer:  # noqa: ARG001 - one shape for all commands
     """Set off; opens the GPS session."""
 
-    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
+    def decision(seen: Opened) -> Facts | Refusal:
         facts = rules.depart(
-            booking,
+            seen.booking,
             context.actor,
             context.now,
             session_id=new_id(),
@@ -53,75 +54,78 @@ async def depart(stores: Stores, booking_id: UUID, command: commands.Depart, con
         )
         if isinstance(facts, Refusal):
             return facts
-        passed = await gate(tx, booking, booking.technician_id, context)
+        passed = judged(seen.booking, seen.grounds, context)
         return passed if isinstance(passed, Refusal) else timed(stores.policy, facts)
 
-    return await run(stores, booking_id, context, rule)
+    return await decide(stores, booking_id, context, decision, grounds=True)
 
 
 async def came_near(stores: Stores, booking_id: UUID, session_id: UUID, by: str, context: Context) -> Answer:
     """Record that the technician is close, once a leg."""
 
-    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:  # noqa: ARG001 - a Rule
-        return rules.came_near(booking, context.now, session_id=session_id, by=by)
+    def decision(seen: Opened) -> Facts | Refusal:
+        return rules.came_near(seen.booking, context.now, session_id=session_id, by=by)
 
-    return await run(stores, booking_id, context, rule)
+    return await decide(stores, booking_id, context, decision)
 
 
 async def arrive(stores: Stores, booking_id: UUID, command: commands.Arrive, context: Context) -> Answer:
     """Arrive, by button or detector; closes the GPS session to its watchers."""
 
-    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:  # noqa: ARG001 - a Rule
-        return rules.arrive(booking, command, context.actor, context.now, wait_s=stores.policy.no_show_wait_s)
+    def decision(seen: Opened) -> Facts | Refusal:
+        return rules.arrive(
+            seen.booking, command, context.actor, context.now, wait_s=stores.policy.no_show_wait_s
+        )
 
-    return await run(stores, booking_id, context, rule)
+    return await decide(stores, booking_id, context, decision)
 
 
 async def start(stores: Stores, booking_id: UUID, command: commands.Start, context: Context) -> Answer:  # noqa: ARG001 - one shape for all commands
     """Start the service."""
 
-    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
-        facts = rules.start(booking, context.actor, context.now)
+    def decision(seen: Opened) -> Facts | Refusal:
+        facts = rules.start(seen.booking, context.actor, context.now)
         if isinstance(facts, Refusal):
             return facts
-        passed = await gate(tx, booking, booking.technician_id, context)
+        passed = judged(seen.booking, seen.grounds, context)
         return passed if isinstance(passed, Refusal) else facts
 
-    return await run(stores, booking_id, context, rule)
+    return await decide(stores, booking_id, context, decision, grounds=True)
 
 
 async def note(stores: Stores, booking_id: UUID, command: commands.Note, context: Context) -> Answer:
     """Write a note to the others of this visit; its text is sealed under its author's key."""
 
-    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
-        text = await sealed(tx, context, command.text)
-        return rules.note(booking, command, context.actor, context.now, text)
+    def decision(seen: Opened) -> Facts | Refusal:
+        text = sealed_under(seen.actor_key, command.text)
+        return rules.note(seen.booking, command, context.actor, context.now, text)
 
-    return await run(stores, booking_id, context, rule)
+    return await decide(stores, booking_id, context, decision)
 
 
 async def extend(stores: Stores, booking_id: UUID, command: commands.Extend, context: Context) -> Answer:
     """Take longer, unless the technician's next visit stands in the way (`slot_taken`)."""
 
-    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:  # noqa: ARG001 - a Rule
-        facts = rules.extend(booking, command, context.actor, context.now)
-        if isinstance(facts, Refusal) or booking.technician_id is None:
+    def decision(seen: Opened) -> Facts | Refusal:
+        facts = rules.extend(seen.booking, command, context.actor, context.now)
+        technician_id = seen.booking.technician_id
+        if isinstance(facts, Refusal) or technician_id is None:
             return facts
-        return (*facts, taken_time(after(facts), booking.technician_id, stores.policy.travel_buffer_s))
+        return (*facts, taken_time(after(facts), technician_id, stores.policy.travel_buffer_s))
 
-    return await run(stores, booking_id, context, rule)
+    return await decide(stores, booking_id, context, decision)
 
 
 async def complete(stores: Stores, booking_id: UUID, command: commands.Complete, context: Context) -> Answer:  # noqa: ARG001 - one shape for all commands
     """Complete the service; the intent to capture is committed with it, the capture follows as its own event."""
 
-    async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
-        facts = rules.complete(booking, context.actor, context.now)
+    def decision(seen: Opened) -> Facts | Refusal:
+        facts = rules.complete(seen.booking, context.actor, context.now)
         if isinstance(facts, Refusal):
             return facts
-        return (*facts, *await collect(tx, booking, booking.price.total, Purpose.VISIT))
+        return (*facts, *taken(seen.held, seen.booking.price.total, Purpose.VISIT))
 
-    return await run(stores, booking_id, context, rule)
+    return await decide(stores, booking_id, context, decision, held=True)
 
 
 async def no_show(stores: Stores, booking_id: UUID, command: commands.NoShow, context: Context) -> Answer:

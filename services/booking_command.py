@@ -1,12 +1,16 @@
-"""The skeleton of every command on a booking: lock, see, claim, decide, record, answer, in one transaction.
+"""The skeleton of every command on a booking: see, claim, decide, lock, record, answer.
 
-Locks are taken in one order everywhere: technicians by id, then the booking. What still collides (a deadlock with a
-fallback's technician, a lost update) is tried again a bounded number of times; a double booking is `slot_taken`.
+A rule that needs no more than what is read with the booking is decided at once (`decide`): one statement reads, the
+rule thinks without a lock, one statement locks and writes, unless the booking changed in between. Then, and for a rule
+that asks the database further (`run`), the locks are taken with the read, in one transaction. Locks are taken in one
+order everywhere: technicians by id, then the booking. What still collides (a deadlock with a fallback's technician, a
+lost update, an Idempotency-Key) is tried again a bounded number of times; a double booking is `slot_taken`.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,14 +21,16 @@ from domain.booking_rules import Facts
 from domain.context import Context
 from domain.refusals import Refusal
 from services import idempotency
-from services.booking_view import may_read, not_found, surroundings, view_for
+from services.booking_view import Surroundings, may_read, not_found, surroundings, view_for
 from services.reply import Answer, Reply
 from services.stores import Stores
-from storage import bookings, reservations
+from storage import booking_commands, personal, reservations
+from storage.booking_commands import Opened
 from storage.db import Tx
-from storage.journal import record
+from storage.journal import document, record
 
 type Rule = Callable[[Tx, Booking], Awaitable[Facts | Refusal]]
+type Decision = Callable[[Opened], Facts | Refusal]
 
 TRIES = 4
 COLLISIONS = (
@@ -39,16 +45,71 @@ class ChangedInBetweenError(Exception):
     """The booking got another technician between looking and locking."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """What one command asks: of which booking, who, by which rule, and what must be read for it."""
+
+    booking_id: UUID
+    context: Context
+    rule: Rule | None = None
+    decision: Decision | None = None
+    also_lock: UUID | None = None
+    grounds: bool = False
+    held: bool = False
+
+
 async def run(
     stores: Stores, booking_id: UUID, context: Context, rule: Rule, *, also_lock: UUID | None = None
 ) -> Answer:
-    """Apply one rule to one booking; answers the booking, or the refusal. Nothing is written for a refusal."""
+    """Apply a rule that asks further to one booking, all locks held; answers the booking, or the refusal.
+
+    Nothing is written for a refusal, but what its Idempotency-Key keeps.
+    """
+    return await _tried(stores, _Command(booking_id, context, rule=rule, also_lock=also_lock))
+
+
+async def decide(
+    stores: Stores, booking_id: UUID, context: Context, decision: Decision, *, grounds: bool = False, held: bool = False
+) -> Answer:  # fmt: skip
+    """Apply a rule that needs only what was read with its booking: with `grounds` the gate's, with `held` the hold."""
+    command = _Command(booking_id, context, decision=decision, grounds=grounds, held=held)
+    try:
+        async with stores.db.reading() as tx:
+            answer = await _at_once(tx, command, decision)
+    except asyncpg.ExclusionViolationError:
+        return await keep_refusal(stores, slot_taken(), context)
+    except COLLISIONS:
+        answer = None
+    return answer or await _tried(stores, command)
+
+
+async def _at_once(tx: Tx, command: _Command, decision: Decision) -> Answer | None:
+    """Read, think, write: two statements and no lock between them. None when the booking changed in between."""
+    context = command.context
+    opened = await booking_commands.read(
+        tx, command.booking_id, context, grounds=command.grounds, held=command.held
+    )
+    known = _known(opened, context)
+    if opened is None or known is not None:
+        return known
+    facts = _decided(opened, context, decision)
+    answer = facts if isinstance(facts, Refusal) else _answer(opened, facts, context)
+    written = [] if isinstance(facts, Refusal) else [*facts]
+    written += idempotency.replied(answer, context, opened.actor_key, command.booking_id)
+    if rows := document(written, context):
+        version = opened.grounds["technician"]["version"] if opened.grounds else None
+        if not await booking_commands.write(tx, opened.booking, version, rows):
+            return None
+    return answer
+
+
+async def _tried(stores: Stores, command: _Command) -> Answer:
     for attempt in range(1, TRIES + 1):
         try:
             async with stores.db.transaction() as tx:
-                return await _apply(tx, booking_id, context, rule, also_lock)
+                return await _locked(tx, command)
         except asyncpg.ExclusionViolationError:
-            return await keep_refusal(stores, slot_taken(), context)
+            return await keep_refusal(stores, slot_taken(), command.context)
         except (*COLLISIONS, ChangedInBetweenError):
             if attempt == TRIES:
                 raise
@@ -56,28 +117,72 @@ async def run(
     raise AssertionError("unreachable")
 
 
-async def _apply(tx: Tx, booking_id: UUID, context: Context, rule: Rule, also_lock: UUID | None) -> Answer:
-    seen = await bookings.get(tx, booking_id)
-    if seen is None or not may_read(seen, context.actor):
-        return await idempotency.earlier(tx, context) or not_found()
-    for technician_id in sorted({t for t in (seen.technician_id, also_lock) if t is not None}):
-        await reservations.lock_technician(tx, technician_id)
-    booking = await bookings.lock(tx, booking_id)
-    if booking is None or booking.technician_id != seen.technician_id:
+async def _locked(tx: Tx, command: _Command) -> Answer:
+    context = command.context
+    opened = await booking_commands.read(
+        tx, command.booking_id, context, locking=True, also=command.also_lock, grounds=command.grounds,
+        held=command.held,
+    )  # fmt: skip
+    if opened is not None and opened.moved:
         raise ChangedInBetweenError
-    held = await idempotency.begin(tx, context)
-    if isinstance(held, Reply | Refusal):
-        return held
-    if context.if_match is not None and context.if_match != booking.version:
-        return await idempotency.refuse(tx, stale(booking), context)
-    facts = await rule(tx, booking)
+    known = _known(opened, context)
+    if opened is None or known is not None:
+        return known or not_found()
+    if command.decision is not None:
+        facts = _decided(opened, context, command.decision)
+    elif command.rule is not None:
+        facts = _stale(opened.booking, context) or await command.rule(tx, opened.booking)
+    else:
+        raise TypeError("a command has a rule")
     if isinstance(facts, Refusal):
-        return await idempotency.refuse(tx, facts, context)
-    after = next((f.booking for f in reversed(facts) if isinstance(f, BookingEvent)), booking)
-    around = await surroundings(tx, [after])
-    reply = Reply(200, view_for(after, around, context.actor), version=after.version)
-    await record(tx, [*facts, *await idempotency.kept(tx, reply, context, booking_id)], context)
+        await record(tx, idempotency.replied(facts, context, opened.actor_key), context)
+        return facts
+    after = _after(opened.booking, facts)
+    if after.technician_id in (None, opened.booking.technician_id):
+        reply = _answer(opened, facts, context)
+    else:
+        around = await surroundings(tx, [after])
+        reply = Reply(200, view_for(after, around, context.actor), version=after.version)
+    kept = idempotency.replied(reply, context, opened.actor_key, command.booking_id)
+    await record(tx, [*facts, *kept], context)
     return reply
+
+
+def _known(opened: Opened | None, context: Context) -> Answer | None:
+    """Return the answer that needs no rule: there is no such booking, or this request was answered before."""
+    if opened is None:
+        return not_found()
+    if not may_read(opened.booking, context.actor):
+        return idempotency.again(opened.key, opened.actor_key, context) or not_found()
+    return idempotency.known(opened.key, opened.actor_key, context)
+
+
+def _decided(opened: Opened, context: Context, decision: Decision) -> Facts | Refusal:
+    return _stale(opened.booking, context) or decision(opened)
+
+
+def _stale(booking: Booking, context: Context) -> Refusal | None:
+    if context.if_match is None or context.if_match == booking.version:
+        return None
+    return Refusal("version_conflict", f"The booking is at version {booking.version} now.")
+
+
+def _after(booking: Booking, facts: Facts) -> Booking:
+    return next((f.booking for f in reversed(facts) if isinstance(f, BookingEvent)), booking)
+
+
+def _answer(opened: Opened, facts: Facts, context: Context) -> Reply:
+    """Show the booking as the facts left it, with what was read around it; its technician is the one read, or none."""
+    seen, after = opened.booking, _after(opened.booking, facts)
+    names: dict[UUID, tuple[str, str | None]] = {seen.customer_id: (opened.customer_name or "", None)}
+    if seen.technician_id is not None:
+        names[seen.technician_id] = (opened.technician_name or "", opened.photo_url)
+    around = Surroundings(
+        names=names,
+        areas={} if opened.area_name is None else {seen.area_id: opened.area_name},
+        addresses={seen.booking_id: personal.unseal(opened.customer_key, seen.address)},
+    )
+    return Reply(200, view_for(after, around, context.actor), version=after.version)
 
 
 async def keep_refusal(stores: Stores, refusal: Refusal, context: Context) -> Answer:
@@ -87,11 +192,6 @@ async def keep_refusal(stores: Stores, refusal: Refusal, context: Context) -> An
         if isinstance(held, Reply | Refusal):
             return held
         return await idempotency.refuse(tx, refusal, context)
-
-
-def stale(booking: Booking) -> Refusal:
-    """Return the refusal of an `If-Match` that is not the present version."""
-    return Refusal("version_conflict", f"The booking is at version {booking.version} now.")
 
 
 def slot_taken() -> Refusal:

@@ -8,18 +8,53 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from domain.context import Context
 from domain.facts import Replied
 from domain.refusals import Refusal, problem
 from services.reply import Answer, Reply
 from storage import idempotency, personal
+from storage.booking_commands import Key
 from storage.db import Tx
 from storage.journal import record
 
 KEPT = frozenset({402, 409, 422})
 LEASE_S = 30.0
+REUSED = Refusal("idempotency_key_reused", "This Idempotency-Key came with another body before.")
+IN_PROGRESS = Refusal("idempotency_in_progress", "A request with this Idempotency-Key is still running.")
+
+
+def known(key: Key | None, actor_key: bytes | None, context: Context) -> Answer | None:
+    """Return what a key that was read says to this request: nothing to one that may go on, else the answer to give."""
+    claim = context.claim
+    if claim is None or key is None or key.claimed_at < context.now - idempotency.KEPT_FOR:
+        return None
+    if key.fingerprint != claim.fingerprint:
+        return REUSED
+    if key.status is None:
+        return IN_PROGRESS if key.locked_until >= context.now else None
+    return _opened(key.status, key.body, actor_key)
+
+
+def again(key: Key | None, actor_key: bytes | None, context: Context) -> Reply | None:
+    """Return the kept answer of this very request: its caller may ask again, though the booking is theirs no more."""
+    answer = known(key, actor_key, context)
+    return answer if isinstance(answer, Reply) else None
+
+
+def replied(
+    answer: Answer, context: Context, actor_key: bytes | None, booking_id: UUID | None = None
+) -> tuple[Replied, ...]:
+    """Return the fact that keeps an answer under its key; nothing for what must not be kept, or came without a key."""
+    if context.claim is None:
+        return ()
+    if isinstance(answer, Refusal):
+        if answer.status not in KEPT:
+            return ()
+        body: Mapping[str, Any] = problem(answer, context.correlation_id)
+    else:
+        body = answer.body
+    sealed = None if actor_key is None else personal.seal(actor_key, body)
+    return (Replied(answer.status, sealed, None if isinstance(answer, Refusal) else booking_id),)
 
 
 async def begin(tx: Tx, context: Context) -> Answer | UUID | None:
@@ -35,26 +70,15 @@ async def begin(tx: Tx, context: Context) -> Answer | UUID | None:
         return booking_id
     seen = await idempotency.seen(tx, context.claim)
     if seen is not None and seen["fingerprint"] != context.claim.fingerprint:
-        return Refusal("idempotency_key_reused", "This Idempotency-Key came with another body before.")
+        return REUSED
     if seen is None or seen["status"] is None:
-        return Refusal("idempotency_in_progress", "A request with this Idempotency-Key is still running.")
-    return await _again(tx, seen, context)
+        return IN_PROGRESS
+    return _opened(seen["status"], seen["body"], await _key(tx, context))
 
 
-async def earlier(tx: Tx, context: Context) -> Reply | None:
-    """Return the kept answer of this very request: its caller may ask again, though the booking is theirs no more."""
-    if context.claim is None:
-        return None
-    seen = await idempotency.seen(tx, context.claim)
-    if seen is None or seen["status"] is None or seen["fingerprint"] != context.claim.fingerprint:
-        return None
-    return await _again(tx, seen, context)
-
-
-async def _again(tx: Tx, seen: asyncpg.Record, context: Context) -> Reply:
-    body = personal.unseal(await _key(tx, context), seen["body"]) or {}
-    version = body.get("version") if seen["status"] < 400 else None
-    return Reply(seen["status"], body, version=version, replayed=True)
+def _opened(status: int, sealed: bytes | None, actor_key: bytes | None) -> Reply:
+    body = personal.unseal(actor_key, sealed) or {}
+    return Reply(status, body, version=body.get("version") if status < 400 else None, replayed=True)
 
 
 async def kept(tx: Tx, reply: Reply, context: Context, booking_id: UUID | None = None) -> tuple[Replied, ...]:

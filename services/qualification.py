@@ -1,6 +1,8 @@
 """The gate with its evidence fetched: asked by bookings inside their own transaction at accept, depart and start."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from domain.credentials import Rules, inherit
@@ -10,7 +12,7 @@ from geo.distance import haversine_m
 from storage import catalogue, credentials, technicians
 from storage.db import Tx
 
-__all__ = ["Passed", "Stopped", "coarse", "distance_m", "qualify", "rules_at"]
+__all__ = ["Passed", "Stopped", "coarse", "distance_m", "judge", "qualify", "rules_at"]
 
 
 async def rules_at(tx: Tx, jurisdiction: str, service: str) -> Rules | None:
@@ -32,16 +34,28 @@ async def qualify(
     place: tuple[float, float] | None = None,
 ) -> Passed | Stopped:
     """Ask the gate about one technician and one visit. With no `place` (lat, lon) the radius is not asked again."""
-    technician = await technicians.get(tx, technician_id)
-    if technician is None:
+    grounds = await credentials.grounds(tx, technician_id, jurisdiction, service)
+    return judge(grounds, service=service, starts_at=starts_at, ends_at=ends_at, now=now, place=place)
+
+
+def judge(
+    grounds: Mapping[str, Any],
+    *,
+    service: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    now: datetime,
+    place: tuple[float, float] | None = None,
+) -> Passed | Stopped:
+    """Ask the gate by what was read for it: `storage.credentials.grounds`, or what came with a booking."""
+    if grounds["technician"] is None:
         return Stopped("not_approved", ("approval",))
+    technician = technicians.from_document(grounds["technician"])
     way_m = None if place is None else distance_m((technician.home_lat, technician.home_lon), place)
+    chain, sets = catalogue.rules_from_document(grounds["chain"] or (), service)
+    held = [credentials.from_document(each) for each in grounds["credentials"] or ()]
     return check(
-        technician,
-        await rules_at(tx, jurisdiction, service),
-        await credentials.of_technician(tx, technician_id),
-        Visit(service, starts_at, ends_at, way_m),
-        now,
+        technician, inherit(service, chain, sets), held, Visit(service, starts_at, ends_at, way_m), now
     )
 
 

@@ -98,7 +98,8 @@ def _event(fact: BookingEvent, event_id: UUID, context: Context) -> dict[str, An
     }  # fmt: skip
 
 
-def _booking(record: asyncpg.Record) -> Booking:
+def booking(record: asyncpg.Record) -> Booking:
+    """Read a booking from a row that has its columns."""
     price = Price(record["base_amount"], record["travel_amount"], record["tax_amount"], record["total_amount"],
                   record["currency"], record["tax_bp"])  # fmt: skip
     return Booking(
@@ -124,18 +125,18 @@ async def next_number(tx: Tx) -> str:
 async def get(tx: Tx, booking_id: UUID) -> Booking | None:
     """Read a booking without locking it."""
     record = await tx.fetchrow(GET, booking_id)
-    return _booking(record) if record else None
+    return booking(record) if record else None
 
 
 async def many(tx: Tx, booking_ids: Sequence[UUID]) -> dict[UUID, Booking]:
     """Read several bookings without locking them."""
-    return {r["booking_id"]: _booking(r) for r in await tx.fetch(MANY, booking_ids)}
+    return {r["booking_id"]: booking(r) for r in await tx.fetch(MANY, booking_ids)}
 
 
 async def lock(tx: Tx, booking_id: UUID) -> Booking | None:
     """Read and lock a booking until the transaction ends; its technician was locked before."""
     record = await tx.fetchrow(LOCK, booking_id)
-    return _booking(record) if record else None
+    return booking(record) if record else None
 
 
 async def list_(
@@ -154,7 +155,7 @@ async def list_(
     records = await tx.fetch(
         LIST, customer_id, technician_id, area_ids, states, since, created_at, booking_id, limit
     )
-    return [_booking(record) for record in records]
+    return [booking(record) for record in records]
 
 
 async def events(tx: Tx, booking_id: UUID, after_seq: int, limit: int) -> list[asyncpg.Record]:

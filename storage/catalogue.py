@@ -1,7 +1,7 @@
 """What is offered, where, and under which rules: services, experiences, areas, jurisdictions and requirement sets."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +32,7 @@ SETS = """
 SELECT DISTINCT ON (jurisdiction) jurisdiction, service, version, requirements
 FROM app.requirement_sets WHERE jurisdiction = ANY ($1) AND service = $2 ORDER BY jurisdiction, version DESC
 """
+_JURISDICTION = fields(Jurisdiction)
 LOCK_JURISDICTION = "SELECT code FROM app.jurisdictions WHERE code = $1 FOR UPDATE"
 
 
@@ -99,6 +100,18 @@ async def rule_sets(tx: Tx, codes: Sequence[str], service: str) -> dict[str, Rul
     return {
         record["jurisdiction"]: _rule_set(record) for record in await tx.fetch(SETS, list(codes), service)
     }
+
+
+def rules_from_document(
+    chain: Iterable[Mapping[str, Any]], service: str
+) -> tuple[tuple[Jurisdiction, ...], dict[str, RuleSet]]:
+    """Read jurisdictions, widest first, each with its newest rules for a service, from their rows as JSON."""
+    places, sets = [], {}
+    for each in chain:
+        places.append(Jurisdiction(**{f.name: each[f.name] for f in _JURISDICTION}))
+        if each["requirements"] is not None:
+            sets[each["code"]] = _rule_set({**each, "jurisdiction": each["code"], "service": service})
+    return tuple(places), sets
 
 
 async def lock_jurisdiction(tx: Tx, code: str) -> bool:

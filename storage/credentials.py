@@ -28,6 +28,7 @@ OF_TECHNICIAN = (
 )
 GET = f"SELECT {_COLUMNS} FROM app.credentials c WHERE c.credential_id = $1"
 LOCK = f"SELECT {_COLUMNS} FROM app.credentials c WHERE c.credential_id = $1 FOR UPDATE"
+GROUNDS = "SELECT app.gate_grounds($1, $2, $3)"
 LIST = f"""
 SELECT {_COLUMNS}, p.display_name
 FROM app.credentials c JOIN app.people p ON p.person_id = c.technician_id
@@ -131,6 +132,12 @@ def _day(text: str | None) -> date | None:
 async def of_technician(tx: Tx, technician_id: UUID) -> list[Credential]:
     """List everything that a technician ever submitted."""
     return [from_record(record) for record in await tx.fetch(OF_TECHNICIAN, technician_id)]
+
+
+async def grounds(tx: Tx, technician_id: UUID, jurisdiction: str, service: str) -> dict[str, Any]:
+    """Read all that the gate looks at, at once: `technician`, `chain` with its rules, `credentials`, each as JSON."""
+    found: dict[str, Any] = await tx.fetchval(GROUNDS, technician_id, jurisdiction, service)
+    return found
 
 
 async def get(tx: Tx, credential_id: UUID) -> Credential | None:

@@ -40,12 +40,12 @@ KEPT_FOR = timedelta(hours=24)
 
 
 def rows(fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]:  # noqa: ARG001 - a Writer's signature
-    """Yield the answer of the claim that this request holds."""
+    """Yield the answer of this request's claim, and the claim itself where it was not taken before."""
     if isinstance(fact, Replied) and context.claim is not None:
         c = context.claim
-        yield Row("idempotency", {
-            "principal": c.principal, "route": c.route, "key": c.key, "status": fact.status, "body": fact.sealed,
-            "booking_id": fact.booking_id,
+        yield Row("replies", {
+            "principal": c.principal, "route": c.route, "key": c.key, "fingerprint": c.fingerprint,
+            "status": fact.status, "body": fact.sealed, "booking_id": fact.booking_id, "at": context.now,
         })  # fmt: skip
 
 

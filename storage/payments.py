@@ -4,8 +4,9 @@ The statements here are the conditional flips that make every outcome happen onc
 gateway for an intent, and a settled intent is settled again by a success alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -67,13 +68,26 @@ def rows(fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]:  # noqa
             })  # fmt: skip
 
 
-def _intent(r: asyncpg.Record) -> PaymentIntent:
+def _intent(r: asyncpg.Record | dict[str, Any]) -> PaymentIntent:
     return PaymentIntent(
         intent_id=r["intent_id"], booking_id=r["booking_id"], kind=Kind(r["kind"]), method=r["method"],
         amount=r["amount"], currency=r["currency"], purpose=Purpose(r["purpose"]), parent_id=r["parent_id"],
         gateway=r["gateway"], status=Status(r["status"]), gateway_ref=r["gateway_ref"], attempts=r["attempts"],
         reason=r["reason"],
     )  # fmt: skip
+
+
+def from_document(document: Mapping[str, Any]) -> PaymentIntent:
+    """Read an intent from its row as JSON."""
+    parent_id = document["parent_id"]
+    return _intent(
+        {
+            **document,
+            "intent_id": UUID(document["intent_id"]),
+            "booking_id": UUID(document["booking_id"]),
+            "parent_id": UUID(parent_id) if parent_id else None,
+        }
+    )
 
 
 async def get(tx: Tx, intent_id: UUID) -> PaymentIntent | None:

@@ -3,9 +3,9 @@
 The row is written by trust facts; visits and stars are counted by booking facts, in the same transaction as the visit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -104,7 +104,7 @@ def _values(t: Technician) -> dict[str, Any]:
     }
 
 
-def technician(record: asyncpg.Record) -> Technician:
+def technician(record: asyncpg.Record | dict[str, Any]) -> Technician:
     """Read a technician from a row of these queries."""
     return Technician(
         technician_id=record["technician_id"],
@@ -124,6 +124,17 @@ def technician(record: asyncpg.Record) -> Technician:
         rating_count=record["rating_count"],
         jobs_completed=record["jobs_completed"],
         version=record["version"],
+    )
+
+
+def from_document(document: Mapping[str, Any]) -> Technician:
+    """Read a technician from its row as JSON."""
+    return technician(
+        {
+            **document,
+            "technician_id": UUID(document["technician_id"]),
+            "member_since": date.fromisoformat(document["member_since"]),
+        }
     )
 
 

@@ -40,7 +40,7 @@ NAMESPACES: dict[str, tuple[tuple[Says, ...], tuple[Hears, ...]]] = {
     ),
     "/bookings": (
         (Says("sync", m.Sync, m.Synced, ANYBODY),),
-        (Hears("event", m.Event, ANYBODY),),
+        (Hears("event", m.Event, ANYBODY), Hears("alert", m.Alert, "dispatcher")),
     ),
     "/gps": (
         (

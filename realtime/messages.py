@@ -184,6 +184,29 @@ class Event(Said):
     data: dict[str, Any]
 
 
+class Alert(Said):
+    """Something needs a dispatcher, or no longer does. What was cleared and is raised again is another alert.
+
+    It is not in `sync`: after connecting, read `GET /v1/alerts`.
+    """
+
+    alert_id: str
+    kind: Literal[
+        "late_to_start",
+        "predicted_late",
+        "stopped",
+        "silent",
+        "off_route",
+        "overrun",
+        "credential_expiring",
+        "unanswered",
+    ]
+    booking_id: str | None
+    state: Literal["raised", "cleared", "acknowledged"]
+    at: str
+    data: dict[str, Any]
+
+
 class Synced(Said):
     """What was missed. Call again while `more`; live events start once it is false."""
 

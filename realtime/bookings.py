@@ -4,7 +4,7 @@ A socket hears nothing before its `sync` answered `more: false`. While a sync re
 feed notes that, and the sync reads again before it goes live, so nothing falls between history and present.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from realtime.door import Door, Hears
 from realtime.messages import Sync
 from realtime.wire import Wire
 from services import feed
-from services.feed import STAFF, Batch
+from services.feed import STAFF, Batch, concerns
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage.outbox import START, Place
@@ -25,6 +25,8 @@ from storage.outbox import START, Place
 EVERYTHING = "everything"
 READ_AGAIN = 5
 ALERTS = "alert."  # topics that go out as `alert`, to dispatchers alone; `sync` never shows them
+
+type Rendered = dict[tuple[Role, UUID | None], Any]
 
 
 @dataclass(slots=True)
@@ -76,6 +78,10 @@ class BookingsDoor(Door):
                 break
             state.missed = False
             found = await feed.page(self.stores, client.actor, state.after, epoch)
+            if isinstance(found, Refusal):
+                await self.left(client)
+                self.wire.measures.resyncs.inc()
+                return found
             events += found.events
             state.after = found.place
             if found.more:
@@ -100,12 +106,16 @@ class BookingsDoor(Door):
         """Tell whether anybody here may have to hear of any of these rows."""
         return bool(self._feeds) and any(self.readers(row) for row in rows)
 
-    def deliver(self, shown: Batch) -> int:
-        """Send rows to those whom they concern, each rendered once for all who see the same; return how many."""
-        count = 0
+    def deliver(self, shown: Batch) -> Iterator[tuple[UUID, int]]:
+        """Send rows to those whom they concern, each rendered once for all who see the same.
+
+        Yields each row's event and how many sockets it was put to, where there were any.
+        """
         for row in shown.rows:
             place = Place(row["xid"], row["outbox_id"])
-            rendered: dict[tuple[Role, UUID | None], Any] = {}
+            show = self._alert if row["topic"].startswith(ALERTS) else self._event
+            rendered: Rendered = {}
+            count = 0
             for client in self.readers(row):
                 state = self._feeds[client]
                 if not state.live:
@@ -113,35 +123,36 @@ class BookingsDoor(Door):
                     continue
                 if place <= state.after:
                     continue
-                if row["topic"].startswith(ALERTS):
-                    count += self._warn(client, row, rendered)
+                if show(client, row, shown, rendered):
                     state.after = place
-                    continue
-                if not shown.concerns(row, client.actor):
-                    continue
-                key = (client.actor.role, None if client.actor.role in STAFF else client.actor.person_id)
-                if key not in rendered:
-                    event = shown.event(row, client.actor)
-                    rendered[key] = self.wire.packet(self.namespace, "event", event) if event else None
-                if rendered[key] is not None:
-                    state.after = place
-                    self.wire.put(client, rendered[key], "event")
                     count += 1
-        return count
+            if count:
+                yield row["event_id"], count
 
-    def _warn(
-        self, client: Client, row: Mapping[str, Any], rendered: dict[tuple[Role, UUID | None], Any]
-    ) -> int:
+    def _event(self, client: Client, row: Mapping[str, Any], shown: Batch, rendered: Rendered) -> bool:
+        if not concerns(row, client.actor):
+            return False
+        key = (client.actor.role, None if client.actor.role in STAFF else client.actor.person_id)
+        if key not in rendered:
+            event = shown.event(row, client.actor)
+            rendered[key] = self.wire.packet(self.namespace, "event", event) if event else None
+        if rendered[key] is None:
+            return False
+        self.wire.put(client, rendered[key], "event")
+        return True
+
+    def _alert(self, client: Client, row: Mapping[str, Any], _shown: Batch, rendered: Rendered) -> bool:
         """Send an alert to a dispatcher of its area; its row holds the message as it is sent."""
         if client.actor.role != Role.DISPATCHER or not client.actor.covers(row["area_id"]):
-            return 0
+            return False
         key = (Role.DISPATCHER, None)
         if key not in rendered:
             rendered[key] = self.wire.packet(self.namespace, "alert", row["data"])
         self.wire.put(client, rendered[key], "alert")
-        return 1
+        return True
 
-    def start_over(self) -> None:
-        """The database lives another life: every socket has to connect and sync anew."""
-        for client in tuple(self._feeds):
-            self.wire.drop(client, "restart", whole=True, retry_after_ms=100)
+    def start_over(self, row: Mapping[str, Any] | None = None) -> None:
+        """Send every socket away, or those whom a row concerns, to connect and sync anew."""
+        for client in tuple(self._feeds) if row is None else self.readers(row):
+            if row is None or concerns(row, client.actor):
+                self.wire.drop(client, "restart", whole=True, retry_after_ms=100)

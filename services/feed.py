@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+import structlog
+
 from domain.booking import Booking
 from domain.context import Actor, Role
 from domain.refusals import Refusal
@@ -21,7 +24,10 @@ from storage import bookings, outbox
 from storage.db import Tx
 from storage.outbox import START, Place
 
+log = structlog.get_logger(__name__)
+
 PAGE = 100
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 NOT_ON_THE_WIRE = frozenset({"payment.voided"})
 STAFF = frozenset({Role.DISPATCHER, Role.SUPPORT, Role.FINANCE, Role.FOUNDER})
 EXPIRED = Refusal(
@@ -48,14 +54,6 @@ class Batch:
     texts: Mapping[UUID, str]
     epoch: str
 
-    def concerns(self, row: Mapping[str, Any], actor: Actor) -> bool:
-        """Tell whether a row is for this reader."""
-        if row["seq"] is None or row["topic"] in NOT_ON_THE_WIRE:
-            return False
-        if actor.role == Role.DISPATCHER:
-            return actor.covers(row["area_id"])
-        return actor.role in STAFF or actor.person_id in row["audience"]
-
     def event(self, row: Mapping[str, Any], actor: Actor) -> dict[str, Any] | None:
         """Return the contract's Event as this reader may see it now; None when its booking is gone."""
         booking = self.found.get(row["booking_id"])
@@ -73,6 +71,15 @@ class Batch:
         return event
 
 
+def concerns(row: Mapping[str, Any], actor: Actor) -> bool:
+    """Tell whether a row is for this reader."""
+    if row["seq"] is None or row["topic"] in NOT_ON_THE_WIRE:
+        return False
+    if actor.role == Role.DISPATCHER:
+        return actor.covers(row["area_id"])
+    return actor.role in STAFF or actor.person_id in row["audience"]
+
+
 async def batch(tx: Tx, rows: Iterable[Any], epoch: str) -> Batch:
     """Read what is needed to show these rows; what is of no booking shows itself."""
     listed = [dict(row) for row in rows]
@@ -80,8 +87,8 @@ async def batch(tx: Tx, rows: Iterable[Any], epoch: str) -> Batch:
     return Batch(listed, found, await surroundings(tx, found.values()), await note_texts(tx, listed), epoch)
 
 
-async def page(stores: Stores, actor: Actor, place: Place, epoch: str, limit: int = PAGE) -> Page:
-    """Return what this reader missed since `place`, oldest first."""
+async def page(stores: Stores, actor: Actor, place: Place, epoch: str, limit: int = PAGE) -> Page | Refusal:
+    """Return what this reader missed since `place`, oldest first; `cursor_expired` when a row of it cannot be shown."""
     async with stores.db.reading() as tx:
         if actor.role == Role.DISPATCHER and actor.areas != "all":
             rows = await outbox.bookings_after_for(tx, place, limit + 1, [], list(actor.areas))
@@ -90,14 +97,20 @@ async def page(stores: Stores, actor: Actor, place: Place, epoch: str, limit: in
         else:
             own = [actor.person_id] if actor.person_id is not None else []
             rows = await outbox.bookings_after_for(tx, place, limit + 1, own, [])
-        shown = await batch(tx, rows[:limit], epoch)
+        try:
+            shown = await batch(tx, rows[:limit], epoch)
+            events = [
+                event
+                for row in shown.rows
+                if concerns(row, actor) and (event := shown.event(row, actor)) is not None
+            ]
+        except AWAY:
+            raise
+        except Exception:  # a reader that asked again and again for the same page would never get past it
+            log.exception("feed_unreadable", xid=place.xid, outbox_id=place.outbox_id)
+            return EXPIRED
     if shown.rows:
         place = Place(shown.rows[-1]["xid"], shown.rows[-1]["outbox_id"])
-    events = [
-        event
-        for row in shown.rows
-        if shown.concerns(row, actor) and (event := shown.event(row, actor)) is not None
-    ]
     return Page(events, place, more=len(rows) > limit)
 
 

@@ -1,6 +1,7 @@
 """No gap under any commit order: the tail of the outbox, and the seam between history and live."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 from typing import Any
@@ -225,3 +226,75 @@ async def test_cursor_whose_row_is_gone_expires(world: World) -> None:
     assert await feed.place_of(stores, feed.encode_cursor(epoch, head)) == head
     before = feed.encode_cursor(epoch, Place(head.xid, head.outbox_id - 1))
     assert await feed.place_of(stores, before) == feed.EXPIRED
+
+
+ALERT = """
+INSERT INTO app.outbox (event_id, topic, booking_id, area_id, audience, correlation_id, at, payload)
+VALUES ($1, 'alert.raised', $2, $3, '{}', 'test-relay', now(), $4)
+"""
+UNREADABLE = EVENT.replace("""'{"kind": "message"}'""", "'[1]'")
+
+
+async def until(owner: Any, sql: str, *given: Any) -> Any:
+    """Wait until a query returns a row."""
+    async with asyncio.timeout(10):
+        while (row := await owner.fetchrow(sql, *given)) is None:
+            await asyncio.sleep(0.02)
+    return row
+
+
+async def test_an_alert_goes_to_the_dispatchers_of_its_area_alone(exchange: Exchange) -> None:
+    """It arrives as it was written, is never part of a sync, and how many it reached is noted."""
+    world = exchange.world
+    booking_id = await world.book()
+    lines = [
+        await exchange.connect("/bookings", who)
+        for who in (world.dispatcher, world.customers[0], world.founder)
+    ]
+    cursors = [(await line.ask("sync", {"cursor": None}))["cursor"] for line in lines]
+    told = {"alert_id": str(uuid4()), "kind": "silent", "booking_id": str(booking_id), "state": "raised",
+            "at": "2026-11-24T00:00:00.000Z", "data": {"silent_s": 90}}  # fmt: skip
+    owner = await asyncpg.connect(world.owner_url)
+    try:
+        alert_id = uuid4()
+        for area_id, event_id in ((uuid4(), uuid4()), (AREA, alert_id)):
+            await owner.execute(ALERT, event_id, booking_id, area_id, json.dumps(told))
+        await happen(owner, booking_id, world.customers[0], 1001)
+        assert await lines[0].hear("alert") == told
+        for line in lines:
+            await line.hear("event")
+            assert [name for name, _ in line.said() if name == "alert"] == []
+        noted = await until(owner, "SELECT * FROM app.relayed WHERE event_id = $1", alert_id)
+        assert noted["sockets"] == 1
+    finally:
+        await owner.close()
+    back = await exchange.connect("/bookings", world.dispatcher)
+    answer = await back.ask("sync", {"cursor": cursors[0]})
+    assert [event["type"] for event in answer["events"]] == ["booking.noted"]
+
+
+async def test_a_row_that_cannot_be_shown_ends_no_stream(exchange: Exchange) -> None:
+    """It is laid down, those whom it concerns start over, everybody else hears on, and no sync is stuck at it."""
+    world = exchange.world
+    bookings = [await world.book(customer=n, asked=(n,)) for n in (0, 1)]
+    concerned, other = [await exchange.connect("/bookings", who) for who in world.customers]
+    cursor = (await concerned.ask("sync", {"cursor": None}))["cursor"]
+    await other.ask("sync", {"cursor": None})
+    owner = await asyncpg.connect(world.owner_url)
+    try:
+        bad_id = uuid4()
+        async with owner.transaction():
+            good_id = await happen(owner, bookings[0], world.customers[0], 1001)
+            await owner.execute(UNREADABLE, bad_id, bookings[0], 1002)
+            await owner.execute(OUTBOX, bad_id, bookings[0], AREA, [world.customers[0]])
+            later_id = await happen(owner, bookings[1], world.customers[1], 1001)
+        assert (await concerned.hear("event"))["event_id"] == str(good_id)
+        assert (await other.hear("event"))["event_id"] == str(later_id)
+        assert (await concerned.hear("closing"))["reason"] == "restart"
+        letter = await until(owner, "SELECT * FROM app.dead_letters")
+        assert (letter["subscriber"], letter["event_id"]) == ("relay", bad_id)
+    finally:
+        await owner.close()
+    back = await exchange.connect("/bookings", world.customers[0])
+    assert (await back.ask("sync", {"cursor": cursor}))["error"]["code"] == "cursor_expired"
+    assert (await back.ask("sync", {"cursor": None}))["more"] is False

@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -199,10 +199,11 @@ def slot_taken() -> Refusal:
     return Refusal("slot_taken", "The technician is not free at that time any more.")
 
 
-def taken_time(
-    booking: Booking, technician_id: UUID, buffer_s: int, end: datetime | None = None
-) -> reservations.Held:
-    """Return the fact that a technician's time is taken for this booking, travel buffers included."""
+def taken_time(booking: Booking, technician_id: UUID, buffer_s: int) -> reservations.Held:
+    """Return the fact that a technician's time is taken for this booking, travel buffers included.
+
+    A visit that began early may end before its hour: what was booked stays taken.
+    """
     buffer = timedelta(seconds=buffer_s)
-    end = end or booking.expected_end_at or booking.ends_at
+    end = max(booking.expected_end_at or booking.ends_at, booking.ends_at)
     return reservations.Held(booking.booking_id, technician_id, booking.starts_at - buffer, end + buffer)

@@ -326,3 +326,13 @@ async def test_a_tip_has_a_bound(world: World) -> None:
     fortune = commands.Rate(5, None, 100_000_000, "USD")
     assert code(await booking.rate(world.stores, booking_id, fortune, context)) == "validation"
     good(await booking.rate(world.stores, booking_id, commands.Rate(5, None, 500, "USD"), context))
+
+
+async def test_a_visit_that_began_early_may_be_extended(world: World) -> None:
+    """Its end may lie before the hour it was booked for: it is extended, and what was booked stays taken."""
+    booking_id = await world.book(datetime.now(UTC) + timedelta(hours=3), asked=(0,))
+    await visit(world, booking_id, until="start")
+    good(await booking.extend(world.stores, booking_id, commands.Extend(5), world.context(world.technician())))
+    async with world.stores.db.reading() as tx:
+        hours = await tx.fetchval("SELECT upper(during) - lower(during) FROM app.reservations WHERE active")
+    assert hours == timedelta(minutes=45 + 30)

@@ -27,6 +27,8 @@ app = typer.Typer(help=HELP, add_completion=False, **STYLE)  # type: ignore[arg-
 user = typer.Typer(help="People with accounts.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
 audit = typer.Typer(help="The record of decisions.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
 app.add_typer(user, name="user", rich_help_panel="Answer for")
+metrics = typer.Typer(help="What reports read.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
+app.add_typer(metrics, name="metrics", rich_help_panel="Look after")
 match = typer.Typer(help="Who was offered to whom, and why.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
 app.add_typer(audit, name="audit", rich_help_panel="Answer for")
 app.add_typer(match, name="match", rich_help_panel="Answer for")
@@ -156,6 +158,15 @@ def audit_head(
         typer.echo(line)
     else:
         out.write_text(line + "\n")
+
+
+@metrics.command("rebuild")
+def metrics_rebuild() -> None:
+    """Count everything again from the events, beside a server that goes on counting."""
+    from app.metrics import rebuild
+
+    rebuilt = rebuild(load())
+    typer.echo(f"Counted {rebuilt.bookings} bookings and {rebuilt.matches} matches again.")
 
 
 @match.command("replay")

@@ -30,7 +30,7 @@ type Grade = Literal["good", "note", "bad"]
 ENOUGH_DISK_BYTES = 500_000_000
 OLDEST_POSTGRESQL = 180_000
 LARGEST_SKEW_S = 2.0
-ROLES = "doorstep_app", "doorstep_telemetry"
+ROLES = "doorstep_app", "doorstep_telemetry", "doorstep_metrics"
 
 
 @dataclass(frozen=True, slots=True)

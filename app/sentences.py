@@ -18,7 +18,7 @@ type Told = tuple[tuple[type[Exception], ...], str]
 DISK_FULL = "The disk is full: free some space and start again."
 NOT_ALLOWED = (
     "PostgreSQL does not let this login do that ({}): `doorstep migrate` needs the database's owner in "
-    "DOORSTEP_MIGRATE_URL, and serving needs a member of doorstep_app and doorstep_telemetry."
+    "DOORSTEP_MIGRATE_URL, and serving needs a member of doorstep_app, doorstep_telemetry and doorstep_metrics."
 )
 TOLD: tuple[Told, ...] = (
     ((asyncpg.DiskFullError,), DISK_FULL),

@@ -52,6 +52,9 @@ async def open_stores(settings: Settings, database_url: str, secret_key: bytes) 
         poster = await stack.enter_async_context(
             open_poster(allow=settings.post_allow, http=settings.post_http)
         )
+        reports = await stack.enter_async_context(
+            open_database(database_url, role="doorstep_metrics", min_size=0, max_size=2)
+        )
         yield Stores(
             db=db,
             hot=hot,
@@ -61,6 +64,7 @@ async def open_stores(settings: Settings, database_url: str, secret_key: bytes) 
             policy=settings.policy(),
             secret_key=secret_key,
             poster=poster,
+            reports=reports,
         )
 
 

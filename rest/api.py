@@ -17,6 +17,7 @@ from rest import (
     payment_webhooks,
     payouts,
     refund_requests,
+    reports,
     shares,
     technicians,
 )
@@ -38,6 +39,7 @@ API: tuple[Routes, ...] = (
     payment_webhooks.ROUTES,
     audit.ROUTES,
     correlations.ROUTES,
+    reports.ROUTES,
     health.ROUTES,
 )
 

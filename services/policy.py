@@ -34,6 +34,7 @@ class Policy:
     presence_grace_s: float = 15.0
     fresh_within_s: float = 20.0
     lost_after_s: float = 90.0
+    on_time_within_s: int = 300  # reports: before or after the promised start
     raw_fix_retention_h: int = 72
     late_fixes_for_s: int = 86400
     access_token_ttl_s: int = 900

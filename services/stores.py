@@ -27,3 +27,4 @@ class Stores:
     passwords: Passwords = field(default_factory=Passwords)
     listener: Listener = field(default_factory=Listener)
     poster: Poster = field(default_factory=NoPoster)
+    reports: Database | None = None  # wears the role that sees metrics alone

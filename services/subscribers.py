@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import structlog
 
+from services.metrics import METRICS
 from services.stores import Stores
 from services.subscriber import Happened, Subscriber
 from storage import dead_letters, outbox, subscriptions
@@ -24,7 +25,7 @@ from storage.outbox import START, Place
 
 log = structlog.get_logger(__name__)
 
-SUBSCRIBERS: tuple[Subscriber, ...] = ()
+SUBSCRIBERS: tuple[Subscriber, ...] = (METRICS,)
 
 BATCH = 100
 HANDLE_WITHIN_S = 8.0  # under the pool's idle limit: a handler that hangs fails, and loses no connection

@@ -152,11 +152,13 @@ async def open_world(app_url: str, owner_url: str, policy: Policy | None = None)
         open_database(app_url, max_size=12) as db,
         open_telemetry(app_url) as telemetry,
         open_poster(allow=("127.0.0.0/8",), http=True) as poster,
+        open_database(app_url, role="doorstep_metrics", min_size=0, max_size=2) as reports,
     ):
         gateway = SandboxGateway(db, SECRET)
         stores = Stores(
-            db, MemoryHot(), telemetry, StraightRouter(), gateway, policy or Policy(), SECRET, poster=poster
-        )
+            db, MemoryHot(), telemetry, StraightRouter(), gateway, policy or Policy(), SECRET, poster=poster,
+            reports=reports,
+        )  # fmt: skip
         yield await _people(stores, owner_url)
 
 

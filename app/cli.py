@@ -32,8 +32,10 @@ app.add_typer(metrics, name="metrics", rich_help_panel="Look after")
 match = typer.Typer(help="Who was offered to whom, and why.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
 app.add_typer(audit, name="audit", rich_help_panel="Answer for")
 app.add_typer(match, name="match", rich_help_panel="Answer for")
-job = typer.Typer(help="Work that nobody could do.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
+job = typer.Typer(help="Jobs that nobody could do.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
 app.add_typer(job, name="job", rich_help_panel="Answer for")
+dead_letter = typer.Typer(help="Work that nobody could do: events and jobs.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
+app.add_typer(dead_letter, name="dead-letter", rich_help_panel="Answer for")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")]
@@ -120,7 +122,9 @@ def user_add(
 def audit_verify(
     head: Annotated[
         str | None,
-        typer.Option(help="A head that was kept elsewhere: its file or its hash. The chain must still hold it."),
+        typer.Option(
+            help="A head that was kept elsewhere: its file or its hash. The chain must still hold it."
+        ),
     ] = None,
 ) -> None:
     """Walk the whole chain of decisions and say whether it holds."""
@@ -187,19 +191,38 @@ def match_replay(match_id: Annotated[str, typer.Argument(help="The match's id.")
 @job.command("list")
 def job_list() -> None:
     """Show the jobs that gave up, newest first."""
-    from app.jobs import given_up
+    from app.dead_letters import listed
 
-    for line in given_up(load()) or ["No job gave up."]:
+    for line in listed(load(), jobs_only=True) or ["No job gave up."]:
         typer.echo(line)
 
 
 @job.command("again")
 def job_again(job_id: Annotated[str, typer.Argument(help="The job's id, as `job list` shows it.")]) -> None:
     """Let a job that gave up run again."""
-    from app.jobs import again
+    from app.dead_letters import again
 
     again(load(), job_id)
     typer.echo("It runs again as soon as a server does.")
+
+
+@dead_letter.command("list")
+def dead_letter_list() -> None:
+    """Show what nobody could do, of subscribers and of jobs, newest first."""
+    from app.dead_letters import listed
+
+    for line in listed(load()) or ["There are no dead letters."]:
+        typer.echo(line)
+
+
+@dead_letter.command("replay")
+def dead_letter_replay(
+    dead_letter_id: Annotated[str, typer.Argument(help="Its id, as `dead-letter list` shows it.")],
+) -> None:
+    """Let a dead letter try again: an event at once, a job as soon as a server runs."""
+    from app.dead_letters import replay
+
+    typer.echo(replay(load(), dead_letter_id))
 
 
 @app.command(rich_help_panel="Look after")

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from app.serving import PortTaken, check_port
 from app.settings import Settings, SettingsError
 from app.signing import is_of_the_demo, secret_key
-from storage import jobs
+from storage import dead_letters, jobs
 from storage.embedded import EmbeddedPostgresError, holder, running_postgres
 from storage.migrate import pending_migrations
 
@@ -164,6 +164,7 @@ async def _postgresql(url: str, *, embedded: bool) -> AsyncIterator[Finding]:
             yield Finding("Migrations", "good", "all applied")
             yield await _roles(connection)
             yield await _jobs(connection)
+            yield await _subscribers(connection)
         began = time.time()
         theirs = (await connection.fetchval("SELECT clock_timestamp()")).timestamp()
         skew_s = theirs - (began + time.time()) / 2
@@ -202,9 +203,22 @@ async def _jobs(connection: asyncpg.Connection) -> Finding:
     if failed:
         return Finding(
             "Jobs", "bad", f"{failed} gave up",
-            "`doorstep job list` says which and why; `doorstep job again` lets one run again.",
+            "`doorstep dead-letter list` says which and why; `doorstep dead-letter replay` lets one run again.",
         )  # fmt: skip
     return Finding("Jobs", "good", f"{sum(row['jobs'] for row in rows)} waiting or running, none gave up")
+
+
+async def _subscribers(connection: asyncpg.Connection) -> Finding:
+    try:
+        letters = await dead_letters.count(connection)
+    except asyncpg.InsufficientPrivilegeError:
+        return Finding("Subscribers", "note", "this login may not look at them")
+    if letters:
+        return Finding(
+            "Subscribers", "bad", f"{letters} events were given up",
+            "`doorstep dead-letter list` says which and why; `doorstep dead-letter replay` gives one again.",
+        )  # fmt: skip
+    return Finding("Subscribers", "good", "no event was given up")
 
 
 async def _redis(url: str) -> Finding:

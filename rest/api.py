@@ -10,6 +10,7 @@ from rest import (
     catalogue,
     correlations,
     credentials,
+    dead_letters,
     discovery,
     finance,
     health,
@@ -39,6 +40,7 @@ API: tuple[Routes, ...] = (
     payment_webhooks.ROUTES,
     audit.ROUTES,
     correlations.ROUTES,
+    dead_letters.ROUTES,
     reports.ROUTES,
     health.ROUTES,
 )

@@ -1,8 +1,8 @@
 """The worker: takes jobs from PostgreSQL through pgqueuer, one process beside another, and writes down each try.
 
 A job that fails is tried again with exponential backoff and jitter, `MAX_ATTEMPTS` times (about three hours), then held
-as failed, where `doorstep doctor` sees it and `doorstep job again` lets it run again. A worker that dies leaves its
-jobs to the others once its heartbeat is late, so handlers may run twice.
+as failed, where `doorstep doctor` sees it and `doorstep dead-letter replay` lets it run again. A worker that dies
+leaves its jobs to the others once its heartbeat is late, so handlers may run twice.
 """
 
 import asyncio

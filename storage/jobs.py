@@ -31,9 +31,16 @@ SELECT entrypoint AS name, status::text AS status, count(*) AS jobs,
 FROM jobs.pgqueuer GROUP BY entrypoint, status ORDER BY entrypoint, status
 """
 REQUEUE = """
-UPDATE jobs.pgqueuer
-SET status = 'queued', execute_after = now(), updated = now(), attempts = 0, queue_manager_id = NULL
-WHERE status = 'failed' AND convert_from(payload, 'UTF8')::jsonb ->> 'job_id' = $1
+WITH requeued AS (
+    UPDATE jobs.pgqueuer
+    SET status = 'queued', execute_after = now(), updated = now(), attempts = 0, queue_manager_id = NULL
+    WHERE status = 'failed' AND convert_from(payload, 'UTF8')::jsonb ->> 'job_id' = $1
+    RETURNING (convert_from(payload, 'UTF8')::jsonb ->> 'job_id')::uuid AS job_id, updated)
+SELECT j.job_id AS dead_letter_id, 'job' AS source, j.name, NULL AS topic, NULL::uuid AS event_id, j.job_id,
+       j.correlation_id, coalesce(r.attempt, 0) AS attempts, coalesce(r.error, 'not noted') AS error, q.updated AS at
+FROM requeued q JOIN app.jobs j USING (job_id)
+LEFT JOIN LATERAL (
+    SELECT attempt, error FROM app.job_runs WHERE job_id = j.job_id ORDER BY run_id DESC LIMIT 1) r ON true
 """
 FORGET = "DELETE FROM jobs.pgqueuer_log WHERE created < $1"
 
@@ -74,9 +81,9 @@ async def depth(tx: Tx) -> list[asyncpg.Record]:
     return await tx.fetch(DEPTH)
 
 
-async def requeue(tx: Tx, job_id: UUID) -> bool:
-    """Let a failed job run again; False where it is not a failed one."""
-    return await tx.execute(REQUEUE, str(job_id)) != "UPDATE 0"
+async def requeue(tx: Tx, job_id: UUID) -> asyncpg.Record | None:
+    """Let a failed job run again; returns it as a dead letter, None where it is not a failed one."""
+    return await tx.fetchrow(REQUEUE, str(job_id))
 
 
 async def forget_old_log(tx: Tx, now: datetime) -> None:

@@ -15,6 +15,7 @@ from storage.outbox import READ, START, Place
 
 LOCKS = 726618322  # the class of our advisory locks; the other half is the subscriber's name
 CLAIM = "SELECT pg_try_advisory_xact_lock($1, hashtext($2)) AS claimed, app.renew_epoch() AS epoch"
+HOLD = "SELECT pg_advisory_xact_lock($1, hashtext($2))"
 FIND = """
 SELECT xid::text::bigint AS xid, outbox_id, failing, attempts, next_try_at,
        EXISTS (SELECT 1 FROM app.subscription_backlog b WHERE b.subscriber = s.subscriber) AS behind
@@ -56,6 +57,11 @@ async def claim(tx: Tx, subscriber: str) -> str | None:
     """Become the one process that works on this subscriber until the transaction ends; returns the epoch."""
     record = await tx.fetchrow(CLAIM, LOCKS, subscriber)
     return record["epoch"] if record is not None and record["claimed"] else None
+
+
+async def hold(tx: Tx, subscriber: str) -> None:
+    """Wait until nobody works on this subscriber, and keep others from it until the transaction ends."""
+    await tx.execute(HOLD, LOCKS, subscriber)
 
 
 async def find(tx: Tx, subscriber: str) -> Standing | None:

@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
+from app.dead_letters import again, listed
 from app.doctor import findings
-from app.jobs import again, given_up
 from app.settings import Settings, SettingsError
 from domain.context import Context
 from domain.facts import JobWanted
@@ -178,7 +178,7 @@ async def test_doctor_and_the_command_line_show_who_gave_up(world: World, databa
     found = {finding.subject: finding for finding in await findings(settings)}
     assert (found["Jobs"].grade, found["Jobs"].seen) == ("bad", "1 gave up")
     job_id = str(await world.one("SELECT job_id FROM app.jobs"))
-    (line,) = await asyncio.to_thread(given_up, settings)
+    (line,) = await asyncio.to_thread(listed, settings)
     assert line.startswith(f"{job_id} never since ")
     assert line.endswith(": not noted")
     await asyncio.to_thread(again, settings, job_id)

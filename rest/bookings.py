@@ -22,7 +22,7 @@ ROUTES = Routes("Bookings")
 REFUSED = ("booking_state",)
 
 
-def _roles(command: str) -> frozenset[Role]:
+def roles_of(command: str) -> frozenset[Role]:
     """Read from the transition table who may give a command."""
     return frozenset(role for t in TRANSITIONS if t.command == command for role in t.by) & SIGNED_IN
 
@@ -300,7 +300,7 @@ def _command[H: Callable[..., Awaitable[Answer]]](
 ) -> Callable[[H], H]:
     return ROUTES.post(
         f"/v1/bookings/{{booking_id}}/{name}",
-        roles=_roles(name) if roles is None else roles,
+        roles=roles_of(name) if roles is None else roles,
         answer=BookingView,
         key=True,
         refusals=(*REFUSED, *refusals, "version_conflict"),

@@ -20,6 +20,7 @@ from services.booking_steps import after, collect, judged, sealed, sealed_under,
 from services.booking_timers import timed
 from services.reply import Answer
 from services.stores import Stores
+from storage import cancellation_policies as policies
 from storage import payments as payment_rows
 from storage.booking_commands import Opened
 from storage.db import Tx
@@ -132,7 +133,7 @@ async def no_show(stores: Stores, booking_id: UUID, command: commands.NoShow, co
     """Give up after the waiting time, with the fee that the policy names."""
 
     async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
-        fee = cancellation.no_show_fee(booking, stores.policy)
+        fee = cancellation.no_show_fee(booking, await policies.of_booking(tx, booking_id))
         facts = rules.no_show(
             booking, context.actor, context.now, wait_s=stores.policy.no_show_wait_s, fee_amount=fee.amount,
             policy=fee.policy,

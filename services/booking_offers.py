@@ -21,6 +21,7 @@ from services.booking_timers import timed
 from services.policy import Policy
 from services.reply import Answer
 from services.stores import Stores
+from storage import cancellation_policies as policies
 from storage import matches, reservations
 from storage.db import Tx
 
@@ -54,7 +55,7 @@ async def cancel(stores: Stores, booking_id: UUID, command: commands.Cancel, con
     """Cancel with the fee that the policy names; a technician's cancellation releases the booking instead."""
 
     async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
-        fee = cancellation.fee(booking, context.now, stores.policy)
+        fee = cancellation.fee(booking, context.now, await policies.of_booking(tx, booking_id))
         deadline_at = answer_by(stores.policy, context.now)
         facts = rules.cancel(
             booking, command, context.actor, context.now, sealed=await sealed(tx, context, command.reason),

@@ -231,10 +231,12 @@ async def _confirm(stores: Stores, tx: Tx, asked: Asked, outcome: Authorized, co
         await record(tx, [reservations.LetGo(asked.booking.booking_id, asked.technician_id)], context)
         refusal = Refusal("not_ready", "The payment took too long and was let go; nothing was booked.")
         return await idempotency.refuse(tx, refusal, context)
-    number = await bookings.next_number(tx)
+    number, version = await bookings.beginning(
+        tx, asked.booking.area_id, asked.booking.jurisdiction, context.now
+    )
     requested = apply(
         replace(asked.booking, number=number),
-        ev.Requested(asked.technician_id, answer_by(stores.policy, context.now)),
+        ev.Requested(asked.technician_id, answer_by(stores.policy, context.now), version),
         context.now,
     )
     paid = ev.PaymentAuthorized(

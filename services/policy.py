@@ -18,10 +18,6 @@ class Policy:
     alert_not_departed_s: int = 0  # after the start of the visit
     alert_not_arrived_s: int = 300
     alert_credential_days: int = 30
-    free_cancel_before_s: int = 2 * 3600
-    cancel_fee_bp: int = 2500
-    late_cancel_fee_bp: int = 5000
-    no_show_fee_bp: int = 5000
     verify_only_after_s: int = 6 * 86400
     near_m: float = 500.0
     near_eta_s: float = 180.0

@@ -26,6 +26,7 @@ GET = f"SELECT {COLUMNS} FROM app.bookings WHERE booking_id = $1"
 LOCK = f"{GET} FOR NO KEY UPDATE"
 MANY = f"SELECT {COLUMNS} FROM app.bookings WHERE booking_id = ANY ($1)"
 NEXT_NUMBER = "SELECT 'D-' || nextval('app.booking_numbers')"
+BEGINNING = f"{NEXT_NUMBER} AS number, app.cancellation_policy_in_force($1, $2, $3) AS version"
 LIST = f"""
 SELECT {COLUMNS} FROM app.bookings
 WHERE ($1::uuid IS NULL OR customer_id = $1) AND ($2::uuid IS NULL OR technician_id = $2)
@@ -120,6 +121,14 @@ async def next_number(tx: Tx) -> str:
     """Return a fresh human number, such as `D-1042`."""
     number: str = await tx.fetchval(NEXT_NUMBER)
     return number
+
+
+async def beginning(tx: Tx, area_id: UUID, jurisdiction: str, now: datetime) -> tuple[str, int]:
+    """Return a fresh human number, and the version of the cancellation policy that a visit asked for now is under."""
+    record = await tx.fetchrow(BEGINNING, area_id, jurisdiction, now)
+    if record is None:
+        raise RuntimeError("a SELECT of values is always one row")
+    return record["number"], record["version"]
 
 
 async def get(tx: Tx, booking_id: UUID) -> Booking | None:

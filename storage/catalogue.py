@@ -19,6 +19,7 @@ EXPERIENCES = "SELECT experience, name, description FROM app.experiences ORDER B
 AREAS = """
 SELECT area_id, name, jurisdiction, time_zone, geometry::text AS geometry FROM app.service_areas ORDER BY area_id
 """
+JURISDICTION_OF = "SELECT jurisdiction FROM app.service_areas WHERE area_id = $1"
 AREA_NAMES = "SELECT area_id, name FROM app.service_areas WHERE area_id = ANY ($1)"
 CHAIN = """
 WITH RECURSIVE up AS (
@@ -126,6 +127,12 @@ def _rule_set(record: Any) -> RuleSet:
         record["version"],
         tuple(requirement(each) for each in record["requirements"]),
     )
+
+
+async def jurisdiction_of(tx: Tx, area_id: UUID) -> str | None:
+    """Return the jurisdiction of a service area; None when there is no such area."""
+    found: str | None = await tx.fetchval(JURISDICTION_OF, area_id)
+    return found
 
 
 async def area_names(tx: Tx, area_ids: Sequence[UUID]) -> dict[UUID, str]:

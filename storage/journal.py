@@ -5,6 +5,7 @@ order of writing, parents first. Nothing is emitted here: other processes see fa
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from domain.context import Context
 from domain.facts import Fact
@@ -12,6 +13,7 @@ from storage import (
     alerts,
     audit,
     bookings,
+    cancellation_policies,
     credentials,
     deadlines,
     erasure,
@@ -28,6 +30,7 @@ from storage import (
     reservations,
     shares,
     technicians,
+    webhook_deliveries,
 )
 from storage.db import Tx
 from storage.ids import new_id
@@ -38,6 +41,7 @@ RECORD = "SELECT app.record($1::text::jsonb)"
 WRITERS: tuple[Writer, ...] = (
     technicians.rows,
     credentials.rows,
+    cancellation_policies.rows,
     matches.rows,
     bookings.rows,
     reservations.rows,
@@ -52,6 +56,7 @@ WRITERS: tuple[Writer, ...] = (
     audit.rows,
     erasure.rows,
     outbox.rows,
+    webhook_deliveries.rows,
     jobs.rows,
     idempotency.rows,
     requests.rows,
@@ -86,4 +91,6 @@ def _document(stories: Iterable[tuple[Sequence[Fact], Context]]) -> str | None:
             for writer in WRITERS:
                 for row in writer(fact, event_id, context):
                     tables.setdefault(row.table, []).append(row.values)
+            if fact.leads:
+                context = replace(context, causation_id=event_id)  # noqa: PLW2901 - for what follows
     return encode(list(tables.items())) if tables else None

@@ -98,7 +98,7 @@ class Teller:
         context = self._customer(self._chance.randint(20, 120))
         deadline_at = self._at + timedelta(seconds=self._policy.answer_within_s)
         self._booking = replace(self._booking, created_at=self._at)
-        asked = self._apply(ev.Requested(self._technician_id, deadline_at))
+        asked = self._apply(ev.Requested(self._technician_id, deadline_at, cancellation.FIRST.version))
         held = self._held
         paid = self._apply(
             ev.PaymentAuthorized(held.intent_id, held.amount, held.currency, verified_only=False)
@@ -140,7 +140,7 @@ class Teller:
 
     def _no_show(self) -> Iterator[Step]:
         context = self._technician(self._policy.no_show_wait_s + 30)
-        fee = cancellation.no_show_fee(self._booking, self._policy)
+        fee = cancellation.no_show_fee(self._booking, cancellation.FIRST)
         ended = self._apply(ev.NoShow(fee.amount, fee.policy))
         taking = collect(self._held, self._id("fee"), fee.amount, Purpose.NO_SHOW_FEE)
         yield [ended, *_without_jobs(taking)], context

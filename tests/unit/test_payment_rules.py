@@ -1,5 +1,6 @@
 """Which answers of a gateway may still change what we know, and what a cancellation costs."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
 from uuid import UUID
@@ -9,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import booking_events as ev
-from domain.booking import Booking, apply
-from domain.cancellation import fee, no_show_fee
+from domain.booking import Booking, State, apply
+from domain.cancellation import FIRST, Tier, fee, no_show_fee
 from domain.facts import JobWanted
 from domain.payments import (
     Kind,
@@ -26,7 +27,6 @@ from domain.payments import (
     release,
     tip,
 )
-from services.policy import Policy
 from tests.unit.bookings import NOON, TECHNICIANS, requested
 
 HELD = PaymentIntent(
@@ -119,17 +119,17 @@ DEPARTED = ev.Departed(SESSION)
 )
 def test_the_fee_follows_state_and_lead_time(booking: Booking, amount: int) -> None:
     """Free until accepted and while there is time; a quarter after that; half from departure on; tax is not charged."""
-    charged = fee(booking, NOON, Policy())
-    assert (charged.amount, charged.policy) == (amount, Policy().version)
+    charged = fee(booking, NOON, FIRST)
+    assert (charged.amount, charged.policy) == (amount, "1")
 
 
 def test_a_no_show_costs_by_its_own_rate() -> None:
     """Nobody opened the door: half of the price without tax."""
-    assert no_show_fee(at(ACCEPTED, DEPARTED), Policy()).amount == 2250
+    assert no_show_fee(at(ACCEPTED, DEPARTED), FIRST).amount == 2250
 
 
 @given(st.integers(0, 20_000))
 def test_a_fee_never_exceeds_the_price(rate_bp: int) -> None:
     """Even a policy gone wrong takes no more than the visit costs."""
-    policy = Policy(late_cancel_fee_bp=rate_bp)
+    policy = replace(FIRST, tiers=(Tier(State.EN_ROUTE, rate_bp),))
     assert 0 <= fee(at(ACCEPTED, DEPARTED), NOON, policy).amount <= 4500

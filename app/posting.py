@@ -30,7 +30,7 @@ FIRST_FREE_PORT = (
 )
 WEB_PORTS = (80, 443)
 CONNECT_WITHIN_S = 5.0
-AT_ONCE = 20  # connections of one process; a further post waits for one within its own time
+AT_ONCE = 64  # connections of one process; a further post waits for one within its own time
 AT_ONCE_FOR_ONE_HOST = 4
 LOOKUPS_AT_ONCE = 4  # threads of their own: a slow name server must not hold up what else runs in threads
 READ_AT_MOST_BYTES = 4096

@@ -53,6 +53,7 @@ CODES: Mapping[str, Code] = {
     "last_founder": Code(409, "Nobody else could approve"),
     "credential_state": Code(409, "The credential does not allow this now"),
     "dead_letter_state": Code(409, "This dead letter cannot be replayed"),
+    "webhook_state": Code(409, "The webhook does not allow this now"),
     "rate_limited": Code(429, "Too many requests"),
     "internal": Code(500, "Something went wrong on our side"),
     "not_ready": Code(503, "A store is away"),

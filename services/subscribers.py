@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import structlog
 
+from services import webhook_queue
 from services.metrics import METRICS
 from services.stores import Stores
 from services.subscriber import Happened, Subscriber
@@ -25,7 +26,7 @@ from storage.outbox import START, Place
 
 log = structlog.get_logger(__name__)
 
-SUBSCRIBERS: tuple[Subscriber, ...] = (METRICS,)
+SUBSCRIBERS: tuple[Subscriber, ...] = (METRICS, webhook_queue.SUBSCRIBER)
 
 BATCH = 100
 HANDLE_WITHIN_S = 8.0  # under the pool's idle limit: a handler that hangs fails, and loses no connection

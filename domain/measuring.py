@@ -15,7 +15,7 @@ from uuid import UUID
 from domain.booking import FINAL, State
 
 BY_HAND = "override"  # a time that somebody set afterwards measures nobody's punctuality
-UNMEASURED = frozenset({"booking.near", "booking.noted"})
+UNMEASURED = frozenset({"booking.near", "booking.waited", "booking.noted", "booking.overran"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +191,10 @@ def _overridden(visit: Visit, event: Told) -> Visit:
     state = State(event.data["to_state"])
     if state in FINAL:
         return _ended(visit, event, state)
+    off = _answered(visit, event, "withdrawn")
     if state == State.ARRIVED:
-        return replace(visit, state=state, arrived_at=event.at, arrived_by=BY_HAND)
-    return replace(visit, state=state, started_at=visit.started_at or event.at)
+        return replace(off, state=state, arrived_at=event.at, arrived_by=BY_HAND)
+    return replace(off, state=state, started_at=visit.started_at or event.at)
 
 
 def _ended(visit: Visit, event: Told, state: State) -> Visit:

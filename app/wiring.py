@@ -23,7 +23,7 @@ from realtime import server as realtime
 from realtime.server import Realtime
 from rest import server as rest
 from rest.keys import STORES
-from services import audit, auth, deadlines, jobs, payment_webhooks, subscribers, webhook_deliveries
+from services import audit, auth, deadlines, jobs, payment_webhooks, subscribers, tidying, webhook_deliveries
 from services.measures import Measures
 from services.routing import open_router
 from services.sandbox_gateway import SandboxGateway
@@ -122,6 +122,7 @@ def _start_tasks(background: Background, stores: Stores, live: Realtime, registr
     background.start("jobs", lambda stop: jobs.work(stores, stop))
     background.start("webhooks", lambda stop: webhook_deliveries.work(stores, stop))
     background.start("sandbox webhooks", lambda stop: payment_webhooks.deliver_sandbox(stores, stop))
+    background.start("tidy", lambda stop: tidying.run(stores, stop))
     background.start("audit sealer", lambda stop: audit.run(stores, stop))
     for name, loop in live.loops.items():
         background.start(name, loop)

@@ -32,7 +32,7 @@ from pgqueuer.domain.models import Context as QueueContext
 from pgqueuer.domain.models import Job as QueuedJob
 
 from domain.context import SYSTEM, Context
-from services import erasure, payments, payouts
+from services import erasure, notification_sending, payments, payouts
 from services.job import Hopeless, Job, Later
 from services.stores import Stores
 from storage import jobs
@@ -48,6 +48,7 @@ JOBS: Mapping[str, Job] = {
     "hold_payment": Job(payments.hold_payment),
     "pay_out": Job(payouts.pay_out),
     "abandon_authorization": Job(payments.abandon_authorization),
+    "notify": notification_sending.JOB,
     "forget_fixes": Job(erasure.forget_fixes),
 }
 
@@ -58,7 +59,6 @@ BATCH = 4
 AT_ONCE = 8  # jobs of one process, so that requests find connections too; more wait in the table
 POLL_S = 5.0  # NOTIFY wakes the worker; this is the guarantee
 HEARTBEAT_S = 30.0
-TIDY_EVERY_S = 3600.0
 AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 SETTINGS = DBSettings(db_schema="jobs")
@@ -145,7 +145,7 @@ async def work(
     async with _queue(stores.db) as manager:
         for name, job in wanted.items():
             manager.register_executor(name, _Executor(name, job, stores))
-        beside = [asyncio.create_task(_end_with(stop, manager)), asyncio.create_task(_tidy(stores))]
+        ending = asyncio.create_task(_end_with(stop, manager))
         try:
             await manager.run(
                 dequeue_timeout=timedelta(seconds=POLL_S),
@@ -156,9 +156,8 @@ async def work(
                 log_aggregation_interval=timedelta(0),
             )
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.wait(beside)
+            ending.cancel()
+            await asyncio.wait([ending])
 
 
 @asynccontextmanager
@@ -186,16 +185,6 @@ async def _queue(db: Database) -> AsyncIterator[QueueManager]:
 async def _end_with(stop: asyncio.Event, manager: QueueManager) -> None:
     await stop.wait()
     manager.shutdown.set()
-
-
-async def _tidy(stores: Stores) -> None:
-    while True:
-        try:
-            async with stores.db.transaction() as tx:
-                await jobs.forget_old_log(tx, datetime.now(UTC))
-        except AWAY as error:
-            log.warning("job_log_not_tidied", error=type(error).__name__)
-        await asyncio.sleep(TIDY_EVERY_S)
 
 
 async def _nothing(job: QueuedJob) -> None:

@@ -32,6 +32,11 @@ class Policy:
     lost_after_s: float = 90.0
     on_time_within_s: int = 300  # reports: before or after the promised start
     raw_fix_retention_h: int = 72
+    outbox_kept_d: int = 7  # what happened stays in booking_events; a client away for longer starts over
+    job_log_kept_d: int = 7  # the library's own lines; our record of runs is a story's
+    deadlines_kept_d: int = 30  # of those that fired
+    dead_letters_kept_d: int = 90  # of those that were replayed well
+    stories_kept_d: int = 400  # requests and jobs: a year's chargebacks and complaints, and a month to look
     late_fixes_for_s: int = 86400
     access_token_ttl_s: int = 900
     refresh_token_ttl_s: int = 30 * 86400

@@ -4,7 +4,7 @@ pgqueuer's table is the queue; `app.jobs` and `app.job_runs` are the record, sin
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -42,9 +42,6 @@ FROM requeued q JOIN app.jobs j USING (job_id)
 LEFT JOIN LATERAL (
     SELECT attempt, error FROM app.job_runs WHERE job_id = j.job_id ORDER BY run_id DESC LIMIT 1) r ON true
 """
-FORGET = "DELETE FROM jobs.pgqueuer_log WHERE created < $1"
-
-LOG_KEPT_FOR = timedelta(days=7)
 
 
 def rows(fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]:
@@ -84,8 +81,3 @@ async def depth(tx: Tx) -> list[asyncpg.Record]:
 async def requeue(tx: Tx, job_id: UUID) -> asyncpg.Record | None:
     """Let a failed job run again; returns it as a dead letter, None where it is not a failed one."""
     return await tx.fetchrow(REQUEUE, str(job_id))
-
-
-async def forget_old_log(tx: Tx, now: datetime) -> None:
-    """Drop the library's own log lines of more than a week ago; our record of runs stays."""
-    await tx.execute(FORGET, now - LOG_KEPT_FOR)

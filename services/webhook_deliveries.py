@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,6 +41,7 @@ AT_ONCE = (
 )
 KEPT_FOR = timedelta(days=30)
 FORGET_EVERY_S = 3600.0
+LOOK_EVERY_S = 1.0  # for the first webhook of a house
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,26 @@ JOBS: Mapping[str, Job] = {
 
 
 async def work(stores: Stores, stop: asyncio.Event) -> None:
-    """Deliver until `stop`; there is room for what all lanes together may have under way."""
+    """Deliver until `stop`; there is room for what all lanes together may have under way.
+
+    A house that never had a webhook is spared the worker and its connection.
+    """
+    while not stop.is_set() and not await _any(stores):
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
+    if stop.is_set():
+        return
     forgetting = asyncio.create_task(_forget(stores))
     try:
         await jobs.work(stores, stop, JOBS, at_once=AT_ONCE * len(JOBS))
     finally:
         forgetting.cancel()
         await asyncio.wait([forgetting])
+
+
+async def _any(stores: Stores) -> bool:
+    async with stores.db.reading() as tx:
+        return await webhooks.any_ever(tx)
 
 
 async def _prepare(stores: Stores, delivery_id: UUID, context: Context) -> _Message | None:
@@ -110,7 +125,11 @@ async def _body(tx: Tx, delivery: Delivery, now: datetime) -> bytes | None:
         return ping_message(delivery.webhook_id, now)
     event = await deliveries.event(tx, delivery.event_id)
     booking = None if event is None else await bookings.get(tx, event["booking_id"])
-    return None if event is None or booking is None else event_message(dict(event), booking, await outbox.epoch(tx))
+    return (
+        None
+        if event is None or booking is None
+        else event_message(dict(event), booking, await outbox.epoch(tx))
+    )
 
 
 async def _post(stores: Stores, message: _Message) -> Outcome:

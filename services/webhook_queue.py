@@ -73,6 +73,8 @@ async def replay(
             return not_found()
         if not webhook.active:
             return Refusal("webhook_state", "The webhook is not active: let it go on first.")
+        if await deliveries.waiting(tx, webhook_id, WAITING_AT_MOST) + REPLAY_AT_MOST > WAITING_AT_MOST:
+            return Refusal("webhook_state", "Too much waits for this webhook already.")
         kept_since = await deliveries.kept_since(tx)
         if since is not None and kept_since is not None and since < kept_since:
             return Refusal("cursor_expired", "Events of that time are not kept any more.")
@@ -86,7 +88,10 @@ async def replay(
         decided = _replayed(webhook, len(rows), cursor=cursor, since=since.isoformat() if since else None)
         stories: list[tuple[Sequence[Fact], Context]] = [([decided], context)]
         stories += [
-            (_wanted(webhook, r["event_id"], r["topic"], r["booking_id"], replay=True)[1], _told(context, dict(r)))
+            (
+                _wanted(webhook, r["event_id"], r["topic"], r["booking_id"], replay=True)[1],
+                _told(context, dict(r)),
+            )
             for r in rows
         ]
         await record_all(tx, stories)

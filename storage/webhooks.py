@@ -24,6 +24,7 @@ GET = f"SELECT {COLUMNS} FROM app.webhooks WHERE webhook_id = $1 AND state <> 'd
 GET_LOCKED = f"{GET} FOR NO KEY UPDATE"
 ALL = f"SELECT {COLUMNS} FROM app.webhooks WHERE state <> 'deleted' ORDER BY webhook_id"
 ACTIVE = f"SELECT {COLUMNS} FROM app.webhooks WHERE state = 'active' ORDER BY webhook_id"
+ANY_EVER = "SELECT EXISTS (SELECT FROM app.webhooks)"
 CHANGE = "UPDATE app.webhooks SET url = $2, topics = $3, description = $4 WHERE webhook_id = $1"
 SET_STATE = """
 UPDATE app.webhooks SET state = $2, reason = $3, changed_at = $4, failing_since = NULL
@@ -79,6 +80,12 @@ async def every(tx: Tx) -> list[Webhook]:
 async def active(tx: Tx) -> list[Webhook]:
     """List those that are told of what happens."""
     return [_webhook(record) for record in await tx.fetch(ACTIVE)]
+
+
+async def any_ever(tx: Tx) -> bool:
+    """Tell whether there is, or was, a webhook."""
+    found: bool = await tx.fetchval(ANY_EVER)
+    return found
 
 
 async def change(tx: Tx, webhook_id: UUID, url: str, topics: Sequence[str], description: str) -> None:

@@ -24,6 +24,7 @@ from services.feed import encode_cursor
 from services.job import Hopeless, Later
 from services.webhook_secrets import seal, unseal
 from storage import outbox, webhooks
+from storage import webhook_deliveries as deliveries
 from storage.ids import new_id
 from storage.journal import record
 from tests.integration.door import Door, Said, open_door
@@ -362,6 +363,9 @@ async def test_too_much_waiting_pauses_a_webhook(
     refused = await house.ask("POST", f"{HOOKS}/{hook['webhook_id']}/replay", {"since": hook["created_at"]})
     assert (refused.status, refused.code) == (409, "webhook_state")
     await house.ask("PATCH", f"{HOOKS}/{hook['webhook_id']}", {"state": "active"})
+    full = await house.ask("POST", f"{HOOKS}/{hook['webhook_id']}/replay", {"since": hook["created_at"]})
+    assert (full.status, full.code) == (409, "webhook_state")
+    monkeypatch.undo()
     said = await house.ask("POST", f"{HOOKS}/{hook['webhook_id']}/replay", {"since": hook["created_at"]})
     assert said.body["queued"] == 2
 
@@ -562,12 +566,12 @@ async def test_old_deliveries_are_forgotten(house: House, receiver: Receiver) ->
     await house.try_(first)
     stores = house.door.world.stores
     async with stores.db.transaction() as tx:
-        assert await webhook_deliveries.deliveries.forget(tx, datetime.now(UTC) + timedelta(days=1)) == 0
+        assert await deliveries.forget(tx, datetime.now(UTC) + timedelta(days=1)) == 0
     owner = await asyncpg.connect(house.door.world.owner_url)
     await owner.execute("UPDATE app.webhook_deliveries SET created_at = now() - interval '31 days'")
     await owner.close()
     async with stores.db.transaction() as tx:
-        assert await webhook_deliveries.deliveries.forget(tx, datetime.now(UTC)) == 1
+        assert await deliveries.forget(tx, datetime.now(UTC)) == 1
     assert await house.waiting() == [second]
     assert await house.rows("SELECT 1 FROM app.webhook_attempts") == []
 

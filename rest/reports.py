@@ -189,25 +189,37 @@ class CompletionView(ReportView):
 
 
 class AccountAmounts(View):
-    """Minor units of one currency. `payable`: the balance at the end of the last day; `pending`: quoted, not taken."""
+    """Minor units of one currency.
+
+    Within the span: earned, tips, refunded, adjusted, sent, returned, paid. At the end of its last day: payable (the
+    balance), reserved for payouts, in transit, and pending (quoted for completed visits, not taken yet).
+    """
 
     currency: str = Field(pattern="^[A-Z]{3}$")
     earned: int
     tips: int
     refunded: int
     adjusted: int
-    paid_out: int
+    sent: int
+    returned: int
+    paid: int
     payable: int
+    reserved: int
+    in_transit: int
     pending: int
 
 
 class Payouts(View):
-    """What moved technicians' accounts. `amounts`: for finance and the founder."""
+    """What moved technicians' accounts, and how payouts stand. `amounts`: for finance and the founder."""
 
     movements: int
     visits: int
     technicians: int
     pending_visits: int
+    payouts_reserved: int
+    payouts_in_transit: int
+    payouts_paid: int
+    payouts_returned: int
     amounts: list[AccountAmounts] | None = None
 
 

@@ -145,35 +145,55 @@ FROM arrivals {{grouped}}
 
 LINES = f"""
 WITH {DAYS}, lines AS (
-    SELECT m.technician_id, v.area_id, v.service, m.booking_id, m.currency, m.kind, m.amount,
+    SELECT m.technician_id, v.area_id, v.service, m.booking_id, m.currency, m.kind, m.amount, true AS booked,
            m.at >= days.since AS inside
     FROM metrics.technician_money m LEFT JOIN metrics.visits v USING (booking_id)
     JOIN days ON v.area_id = days.area_id OR (v.area_id IS NULL AND days.area_id IS NULL)
     WHERE m.at < days.until
     UNION ALL
-    SELECT v.technician_id, v.area_id, v.service, v.booking_id, v.currency, 'pending', v.quoted_amount, true
+    SELECT v.technician_id, v.area_id, v.service, v.booking_id, v.currency, 'pending', v.quoted_amount, false, true
     FROM metrics.visits v JOIN days USING (area_id)
     WHERE v.state = 'completed' AND v.payment_status NOT IN ('captured', 'refunded') AND v.ended_at < days.until
+    UNION ALL
+    SELECT i.technician_id, NULL, NULL, NULL, i.currency, stage.kind, i.amount, false, true
+    FROM metrics.payout_items i JOIN days ON days.area_id IS NULL, LATERAL (VALUES
+        ('reserved', i.made_at < until
+                     AND (i.submitted_at < until) IS NOT TRUE AND (i.cancelled_at < until) IS NOT TRUE),
+        ('in_transit', i.submitted_at < until AND (i.settled_at < until) IS NOT TRUE),
+        ('paid', i.status = 'paid' AND i.settled_at >= since AND i.settled_at < until)
+    ) AS stage(kind, holds) WHERE stage.holds
 )"""
 PAYOUTS = """
-SELECT {key} AS "group", count(*) FILTER (WHERE inside AND kind <> 'pending') AS movements,
-       count(DISTINCT booking_id) FILTER (WHERE inside AND kind <> 'pending') AS visits,
+SELECT {key} AS "group", count(*) FILTER (WHERE booked AND inside) AS movements,
+       count(DISTINCT booking_id) FILTER (WHERE booked AND inside) AS visits,
        count(DISTINCT technician_id) AS technicians,
-       count(*) FILTER (WHERE kind = 'pending') AS pending_visits
+       count(*) FILTER (WHERE kind = 'pending') AS pending_visits,
+       count(*) FILTER (WHERE kind = 'reserved') AS payouts_reserved,
+       count(*) FILTER (WHERE kind = 'in_transit') AS payouts_in_transit,
+       count(*) FILTER (WHERE kind = 'paid') AS payouts_paid,
+       count(*) FILTER (WHERE booked AND inside AND kind = 'payout_returned') AS payouts_returned
 FROM lines {grouped}
 """
-PAYOUTS_MONEY = """
-SELECT {key} AS "group", currency,
-       coalesce(sum(amount) FILTER (
-           WHERE inside AND kind IN ('capture', 'cancellation_fee', 'no_show_fee')), 0)::bigint AS earned,
-       coalesce(sum(amount) FILTER (WHERE inside AND kind = 'tip'), 0)::bigint AS tips,
-       coalesce(-sum(amount) FILTER (WHERE inside AND kind = 'refund'), 0)::bigint AS refunded,
-       coalesce(sum(amount) FILTER (WHERE inside AND kind NOT IN (
-           'capture', 'cancellation_fee', 'no_show_fee', 'tip', 'refund', 'payout', 'payout_returned', 'pending'
-       )), 0)::bigint AS adjusted,
-       coalesce(-sum(amount) FILTER (WHERE inside AND kind IN ('payout', 'payout_returned')), 0)::bigint AS paid_out,
-       coalesce(sum(amount) FILTER (WHERE kind <> 'pending'), 0)::bigint AS payable,
-       coalesce(sum(amount) FILTER (WHERE kind = 'pending'), 0)::bigint AS pending
+OWN_KINDS = "'capture', 'cancellation_fee', 'no_show_fee', 'tip', 'refund', 'payout', 'payout_returned'"
+
+
+def _sum(of: str) -> str:
+    return f"coalesce(sum(amount) FILTER (WHERE {of}), 0)::bigint"
+
+
+PAYOUTS_MONEY = f"""
+SELECT {{key}} AS "group", currency,
+       {_sum("booked AND inside AND kind IN ('capture', 'cancellation_fee', 'no_show_fee')")} AS earned,
+       {_sum("booked AND inside AND kind = 'tip'")} AS tips,
+       -{_sum("booked AND inside AND kind = 'refund'")} AS refunded,
+       {_sum(f"booked AND inside AND kind NOT IN ({OWN_KINDS})")} AS adjusted,
+       -{_sum("booked AND inside AND kind = 'payout'")} AS sent,
+       {_sum("booked AND inside AND kind = 'payout_returned'")} AS returned,
+       {_sum("kind = 'paid'")} AS paid,
+       {_sum("booked")} AS payable,
+       {_sum("kind = 'reserved'")} AS reserved,
+       {_sum("kind = 'in_transit'")} AS in_transit,
+       {_sum("kind = 'pending'")} AS pending
 FROM lines GROUP BY 1, currency ORDER BY currency
 """
 

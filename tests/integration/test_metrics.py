@@ -63,6 +63,16 @@ OF_THE_TRUTH = {
     "app.accounts": {"account_id", "owner_id"},
     "app.ledger_entries": {"entry_id", "account_id", "transaction_id", "currency", "credit", "debit"},
     "app.ledger_transactions": {"transaction_id", "kind", "booking_id", "at"},
+    "app.payouts": {"payout_id", "status", "made_at", "submitted_at", "ended_at"},
+    "app.payout_items": {
+        "item_id",
+        "payout_id",
+        "technician_id",
+        "amount",
+        "currency",
+        "status",
+        "settled_at",
+    },
 }
 HARMLESS = {"uuid", "integer", "bigint", "text", "ARRAY", "boolean", "timestamp with time zone"}
 PERSONAL = ("name", "mail", "phone", "address", "line1", "city", "postcode", "lat", "lon", "place", "note", "comment",
@@ -267,12 +277,12 @@ async def test_counting_waits_for_no_booking(world: World) -> None:
 
 
 async def test_the_role_of_reports_reaches_metrics_alone(world: World) -> None:
-    """By the catalogue: seven relations to read, nothing to write, no other schema, no powers of somebody else."""
+    """By the catalogue: eight relations to read, nothing to write, no other schema, no powers of somebody else."""
     owner = await asyncpg.connect(world.owner_url)
     reached = {record["name"]: record["may"] for record in await owner.fetch(REACHED)}
     assert set(reached) == {
         "metrics.areas", "metrics.card_views", "metrics.cards", "metrics.discoveries", "metrics.offers",
-        "metrics.technician_money", "metrics.visits",
+        "metrics.payout_items", "metrics.technician_money", "metrics.visits",
     }  # fmt: skip
     assert all(may == ["SELECT"] for may in reached.values())
     assert {record["nspname"] for record in await owner.fetch(SCHEMAS)} == {

@@ -8,10 +8,11 @@ from domain import booking_events as ev
 from domain.context import Role
 from storage import matches, people
 from storage.ids import new_id
-from tests.integration.door import Door
+from tests.integration.door import Door, open_door
 from tests.integration.measured import Shown, Story, asked, count_all, discovered, lay_out, utc
 from tests.integration.test_finance_http import hire, paid_visit, refund_of, work_off
-from tests.integration.world import AREA
+from tests.integration.test_payouts import PAYOUTS, account, approved, holding_back
+from tests.integration.world import AREA, World
 
 DAY = utc("2026-03-02T15:00:00")  # ten in the morning in Baltimore
 FAR = UUID(int=0xB)
@@ -172,31 +173,71 @@ async def test_arrivals_against_the_promise(door: Door) -> None:
     ]  # fmt: skip
 
 
-async def test_payouts_are_what_the_books_say(door: Door) -> None:
-    """Earned, tipped, given back, paid out; what is owed at the end; and what is not taken yet."""
+async def test_payouts_are_what_the_books_say(world: World) -> None:
+    """Earned, tipped, given back, paid out; what is owed at the end, what is on its way, and what is not taken yet."""
+    async with open_door(holding_back(world, 0)) as door:
+        booking_id = await paid_visit(door)
+        body = {"stars": 5, "tip": {"amount": 700, "currency": "USD"}}
+        await door.ask("POST", f"/v1/bookings/{booking_id}/rate", body, who=world.customers[0], key=True)
+        await door.ask("POST", "/v1/finance/refunds", refund_of(booking_id, 477), who=world.founder, key=True)
+        await work_off(door)
+        await count_all(world)
+        today = utc((await read(door, "payouts", "group_by=none"))["to"]).date()
+        span = f"from={today - timedelta(days=1)}&to={today + timedelta(days=1)}"
+        finance, support = await hire(door, Role.FINANCE), await hire(door, Role.SUPPORT)
+        nothing = dict.fromkeys(
+            ("adjusted", "sent", "returned", "paid", "reserved", "in_transit", "pending"), 0
+        )
+        earned = {"currency": "USD", **nothing, "earned": 3600, "tips": 700, "refunded": 360, "payable": 3940}
+
+        async def mine() -> Any:
+            (row,) = (await read(door, "payouts", span, who=finance))["rows"]
+            assert row["group"] == str(world.technicians[0])
+            (amounts,) = row["amounts"]
+            counts = [row[f"payouts_{stage}"] for stage in ("reserved", "in_transit", "paid", "returned")]
+            return counts, amounts
+
+        assert await mine() == ([0, 0, 0, 0], earned)
+        own = await door.ask("GET", "/v1/technicians/me/earnings", who=world.technicians[0])
+        assert own.body["totals"][0]["owed"] == 3940
+        calm = await read(door, "payouts", span, who=support)
+        assert (calm["totals"]["movements"], calm["totals"]["visits"], calm["totals"]["amounts"]) == (
+            3,
+            1,
+            None,
+        )
+        local = await read(door, "payouts", f"{span}&group_by=area", who=world.dispatcher)
+        assert [(r["group"], r["movements"], r["amounts"]) for r in local["rows"]] == [(str(AREA), 3, None)]
+
+        await account(door, "sandbox_declined")
+        payout_id = await approved(door, finance, world.founder)
+        assert await mine() == ([1, 0, 0, 0], earned | {"reserved": 3940})
+        await door.ask("POST", f"{PAYOUTS}/{payout_id}/submit", who=finance, key=True)
+        assert await mine() == ([0, 1, 0, 0], earned | {"payable": 0, "sent": 3940, "in_transit": 3940})
+        await work_off(door)
+        assert await mine() == ([0, 0, 0, 1], earned | {"sent": 3940, "returned": 3940})
+        await account(door)
+        payout_id = await approved(door, finance, world.founder)
+        await door.ask("POST", f"{PAYOUTS}/{payout_id}/submit", who=finance, key=True)
+        await work_off(door)
+        assert await mine() == (
+            [0, 0, 1, 1], earned | {"payable": 0, "sent": 7880, "returned": 3940, "paid": 3940},
+        )  # fmt: skip
+        later = f"from={today + timedelta(days=2)}&to={today + timedelta(days=3)}"
+        assert (await read(door, "payouts", later))["totals"]["amounts"] == [
+            {"currency": "USD", **nothing, "earned": 0, "tips": 0, "refunded": 0, "payable": 0}
+        ]
+
+
+async def test_what_was_completed_and_not_taken_is_pending(door: Door) -> None:
+    """A visit whose capture has not come is pending at its quote, and no movement."""
     world = door.world
-    booking_id = await paid_visit(door)
-    body = {"stars": 5, "tip": {"amount": 700, "currency": "USD"}}
-    await door.ask("POST", f"/v1/bookings/{booking_id}/rate", body, who=world.customers[0], key=True)
-    await door.ask("POST", "/v1/finance/refunds", refund_of(booking_id, 477), who=world.founder, key=True)
-    await work_off(door)
+    story = await asked(world, await discovered(world, DAY), DAY)
+    await story.tell(ev.Accepted(world.technicians[0], {}), DAY, Role.TECHNICIAN)
+    await completed(story, DAY + minutes(60))
     await count_all(world)
-    today = (await read(door, "payouts", "group_by=none"))["to"]
-    span = f"from={utc(today).date() - timedelta(days=1)}&to={utc(today).date() + timedelta(days=1)}"
-    finance, support = await hire(door, Role.FINANCE), await hire(door, Role.SUPPORT)
-    report = await read(door, "payouts", span, who=finance)
-    (row,) = report["rows"]
-    assert row["group"] == str(world.technicians[0])
-    assert row["amounts"] == [
-        {"currency": "USD", "earned": 3600, "tips": 700, "refunded": 360, "adjusted": 0, "paid_out": 0,
-         "payable": 3940, "pending": 0}
-    ]  # fmt: skip
-    mine = await door.ask("GET", "/v1/technicians/me/earnings", who=world.technicians[0])
-    assert mine.body["totals"][0]["owed"] == row["amounts"][0]["payable"]
-    calm = await read(door, "payouts", span, who=support)
-    assert (calm["totals"]["movements"], calm["totals"]["visits"], calm["totals"]["amounts"]) == (3, 1, None)
-    local = await read(door, "payouts", f"{span}&group_by=area", who=world.dispatcher)
-    assert [(r["group"], r["movements"], r["amounts"]) for r in local["rows"]] == [(str(AREA), 3, None)]
+    totals = (await read(door, "payouts"))["totals"]
+    assert (totals["movements"], totals["pending_visits"], totals["amounts"][0]["pending"]) == (0, 1, 4770)
 
 
 async def test_a_day_is_local_to_its_area(door: Door) -> None:

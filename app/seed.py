@@ -30,7 +30,7 @@ from geo.areas import AreaIndex
 from services.passwords import Passwords
 from services.policy import Policy
 from services.qualification import rules_at
-from storage import bookings, catalogue, credentials, deadlines, payouts, personal, sandbox, technicians
+from storage import bookings, catalogue, credentials, payouts, personal, sandbox, technicians
 from storage.db import Database, Tx
 from storage.journal import record_all
 
@@ -190,8 +190,6 @@ async def _tell_day(db: Database, past: City, day: date) -> int:
         tellers = [Teller(each, await bookings.next_number(tx), keys, past.policy) for each in planned]
         for steps in zip_longest(*(teller.tell() for teller in tellers)):
             await record_all(tx, [step for step in steps if step is not None])
-        for teller in tellers:
-            await deadlines.fire(tx, teller.booking_id, "unanswered", teller.ended_at)
         done = [intent for teller in tellers for intent in teller.operations]
         await tx.executemany(
             sandbox.INSERT,

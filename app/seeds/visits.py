@@ -59,16 +59,6 @@ class Teller:
         self._held = PaymentIntent(self._id("hold"), self._booking.booking_id, Kind.AUTHORIZE, "sandbox_ok",
                                    planned.quote.total, planned.quote.currency)  # fmt: skip
 
-    @property
-    def booking_id(self) -> UUID:
-        """Which booking this became."""
-        return self._booking.booking_id
-
-    @property
-    def ended_at(self) -> datetime:
-        """When the last step was, so far."""
-        return self._at
-
     def tell(self) -> Iterator[Step]:
         """Iterate over the steps, in order of time."""
         planned, version = self._planned, self._policy.version
@@ -123,7 +113,9 @@ class Teller:
             yield [self._apply(ev.Noted("late", "technician"), note=text)], context
         way_s = max(120.0, way_s * self._chance.uniform(0.9, 1.35))
         yield self._step(self._system(way_s * 0.8), ev.CameNear(session_id, "distance"))
-        yield self._step(self._system(way_s * 0.2), ev.Arrived(session_id, "detector"))
+        context = self._system(way_s * 0.2)
+        until = self._at + timedelta(seconds=self._policy.no_show_wait_s)
+        yield self._step(context, ev.Arrived(session_id, "detector", until))
 
     def _serve(self) -> Iterator[Step]:
         length = self._planned.ends_at - self._planned.chosen.starts_at

@@ -7,7 +7,7 @@ in the sandbox gateway's books, so that a refund of an old visit works like that
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from app.seeds.history import Planned

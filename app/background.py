@@ -8,6 +8,8 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import structlog
@@ -36,11 +38,23 @@ class Background:
         self.stop = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.restarts: dict[str, int] = {}
+        self._failures: dict[str, tuple[datetime, str]] = {}
 
     def start(self, name: str, work: Work) -> None:
         """Run `work` until the end, whatever happens to it."""
         self.restarts[name] = 0
         self._tasks[name] = asyncio.create_task(self._supervise(name, work), name=f"background {name}")
+
+    def health(self) -> list[dict[str, Any]]:
+        """Tell of each task whether it runs, how often it was started again, and how it last failed (its kind)."""
+        found = []
+        for name, task in self._tasks.items():
+            failed_at, error = self._failures.get(name, (None, None))
+            found.append({
+                "name": name, "running": not task.done(), "restarts": self.restarts[name], "last_error": error,
+                "failed_at": None if failed_at is None else failed_at.isoformat(timespec="seconds"),
+            })  # fmt: skip
+        return found
 
     async def end(self, within_s: float = END_WITHIN_S) -> None:
         """Ask all to stop, wait a moment, cancel the rest, wait for them."""
@@ -62,10 +76,13 @@ class Background:
             try:
                 await work(self.stop)
                 if not self.stop.is_set():
+                    self._failures[name] = (datetime.now(UTC), "ended early")
                     log.error("task_ended_early", task=name)
             except EXPECTED as error:
+                self._failures[name] = (datetime.now(UTC), type(error).__name__)
                 log.warning("task_failed", task=name, error=type(error).__name__)
-            except Exception:
+            except Exception as error:
+                self._failures[name] = (datetime.now(UTC), type(error).__name__)
                 log.exception("task_failed", task=name)
             if self.stop.is_set():
                 return

@@ -23,7 +23,17 @@ from realtime import server as realtime
 from realtime.server import Realtime
 from rest import server as rest
 from rest.keys import STORES
-from services import audit, auth, deadlines, jobs, payment_webhooks, subscribers, tidying, webhook_deliveries
+from services import (
+    audit,
+    auth,
+    deadlines,
+    gauging,
+    jobs,
+    payment_webhooks,
+    subscribers,
+    tidying,
+    webhook_deliveries,
+)
 from services.measures import Measures
 from services.routing import open_router
 from services.sandbox_gateway import SandboxGateway
@@ -87,7 +97,7 @@ def create_app(
             app[REALTIME] = live
             background = Background()
             stack.push_async_callback(background.end)
-            _start_tasks(background, stores, live, registry)
+            _start_tasks(background, stores, live, measures)
             async with asyncio.timeout(READY_WITHIN_S):
                 await live.ready.wait()
             yield
@@ -115,18 +125,22 @@ async def _goodbye(app: web.Application) -> None:
     await app[REALTIME].goodbye()
 
 
-def _start_tasks(background: Background, stores: Stores, live: Realtime, registry: CollectorRegistry) -> None:
+def _start_tasks(background: Background, stores: Stores, live: Realtime, measures: Measures) -> None:
+    stores.vitals.tasks = background.health
     background.start("revocations", lambda stop: auth.follow_revocations(stores, stop))
     background.start("deadlines", lambda stop: deadlines.run(stores, stop, _now))
     background.start("subscribers", lambda stop: subscribers.run(stores, stop))
     background.start("jobs", lambda stop: jobs.work(stores, stop))
     background.start("webhooks", lambda stop: webhook_deliveries.work(stores, stop))
     background.start("sandbox webhooks", lambda stop: payment_webhooks.deliver_sandbox(stores, stop))
+    background.start("gauges", lambda stop: gauging.run(stores, measures, stop))
     background.start("tidy", lambda stop: tidying.run(stores, stop))
     background.start("audit sealer", lambda stop: audit.run(stores, stop))
     for name, loop in live.loops.items():
         background.start(name, loop)
-    restarts = Gauge("doorstep_task_restarts", "Restarts of supervised tasks", ("task",), registry=registry)
+    restarts = Gauge(
+        "doorstep_task_restarts", "Restarts of supervised tasks", ("task",), registry=measures.registry
+    )
     for name in background.restarts:
         restarts.labels(name).set_function(lambda name=name: background.restarts[name])  # type: ignore[misc]  # a default binds the loop variable
 

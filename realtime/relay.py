@@ -192,5 +192,6 @@ class Relay:
         if horizon.oldest != oldest or horizon.oldest == horizon.next:
             self._horizon = (horizon.oldest, time.monotonic())
             since = self._horizon[1]
-        self._measures.horizon_age_s.set(time.monotonic() - since)
+        self._stores.vitals.horizon_age_s = time.monotonic() - since
+        self._measures.horizon_age_s.set(self._stores.vitals.horizon_age_s)
         return horizon.oldest < horizon.next

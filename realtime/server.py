@@ -7,6 +7,7 @@ that ran out or was revoked ends its sockets within seconds, and a shutdown tell
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,6 +68,7 @@ def attach(
     for door in (presence, bookings, gps):
         wire.sio.register_namespace(door)
 
+    stores.vitals.sockets = lambda: Counter(namespace for namespace, _ in wire.clients)
     relay = Relay(stores, bookings, measures, [fanout.on_row, presence.on_row])
     sweeper = Sweeper(stores, wire, measures)
     _add_routes(app, wire, frozenset(origin.rstrip("/").lower() for origin in allowed_origins))

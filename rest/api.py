@@ -22,6 +22,7 @@ from rest import (
     refund_requests,
     reports,
     shares,
+    system,
     technicians,
     webhooks,
 )
@@ -47,6 +48,7 @@ API: tuple[Routes, ...] = (
     audit.ROUTES,
     correlations.ROUTES,
     dead_letters.ROUTES,
+    system.ROUTES,
     reports.ROUTES,
     health.ROUTES,
 )

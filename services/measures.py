@@ -59,4 +59,41 @@ class Measures:
         self.telemetry_refused = Gauge(
             "doorstep_telemetry_refused_rows", "Fixes turned away by a full queue", registry=registry
         )
+        self.lag_rows = Gauge(
+            "doorstep_subscriber_lag_rows",
+            "Rows of the outbox that a subscriber has not handled",
+            ("subscriber",),
+            registry=registry,
+        )
+        self.lag_s = Gauge(
+            "doorstep_subscriber_lag_seconds",
+            "Age of the oldest row that a subscriber has not handled",
+            ("subscriber",),
+            registry=registry,
+        )
+        self.dead_letters = Gauge(
+            "doorstep_dead_letters", "Events that a subscriber gave up", ("subscriber",), registry=registry
+        )
+        self.jobs = Gauge("doorstep_jobs", "Jobs by name and status", ("name", "status"), registry=registry)
+        self.job_oldest_s = Gauge(
+            "doorstep_job_oldest_seconds",
+            "How long the oldest job has been due",
+            ("name",),
+            registry=registry,
+        )
+        self.listen_made = Gauge(
+            "doorstep_listen_connections_made", "LISTEN connections made so far", registry=registry
+        )
+        self.listen_up = Gauge(
+            "doorstep_listen_up", "1 while the LISTEN connection stands", registry=registry
+        )
         self.hot_ok = Gauge("doorstep_hot_state_ok", "1 while hot state answers", registry=registry)
+
+    def fixes_so_far(self) -> float:
+        """Count the fixes that this process has judged."""
+        return sum(
+            s.value
+            for metric in self.fixes.collect()
+            for s in metric.samples
+            if s.name == "doorstep_fixes_total"
+        )

@@ -4,8 +4,6 @@ Sockets come first and the record a moment later, in batches: no booking and no 
 process had not written yet is lost, since the events themselves are not.
 """
 
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -16,13 +14,12 @@ from storage.dead_letters import DeadLetter
 from storage.relayed import Reached
 
 RELAY = "relay"  # the name under which its dead letters stand
-NODE = f"{socket.gethostname()}:{os.getpid()}"
 
 
 async def note(stores: Stores, reached: Sequence[Reached]) -> None:
     """Write down what was sent by this node."""
     async with stores.db.transaction() as tx:
-        await relayed.note(tx, NODE, reached)
+        await relayed.note(tx, stores.vitals.node, reached)
 
 
 async def give_up(stores: Stores, row: Mapping[str, Any], attempts: int, error: Exception) -> None:

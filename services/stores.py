@@ -7,6 +7,7 @@ from services.payment_gateway import PaymentGateway
 from services.policy import Policy
 from services.posting import NoPoster, Poster
 from services.routing import Router
+from services.vitals import Vitals
 from storage.db import Database
 from storage.hot import HotState
 from storage.listen import Listener
@@ -26,5 +27,6 @@ class Stores:
     secret_key: bytes
     passwords: Passwords = field(default_factory=Passwords)
     listener: Listener = field(default_factory=Listener)
+    vitals: Vitals = field(default_factory=Vitals)
     poster: Poster = field(default_factory=NoPoster)
     reports: Database | None = None  # wears the role that sees metrics alone

@@ -36,6 +36,7 @@ class Policy:
     job_log_kept_d: int = 7  # the library's own lines; our record of runs is a story's
     deadlines_kept_d: int = 30  # of those that fired
     dead_letters_kept_d: int = 90  # of those that were replayed well
+    webhook_deliveries_kept_d: int = 30  # with every attempt: what the founder looks at
     stories_kept_d: int = 400  # requests and jobs: a year's chargebacks and complaints, and a month to look
     late_fixes_for_s: int = 86400
     access_token_ttl_s: int = 900

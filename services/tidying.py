@@ -36,6 +36,7 @@ def kept_for(policy: Policy) -> Mapping[str, timedelta]:
         "job_log": timedelta(days=policy.job_log_kept_d),
         "deadlines": timedelta(days=policy.deadlines_kept_d),
         "dead_letters": timedelta(days=policy.dead_letters_kept_d),
+        "webhook_deliveries": timedelta(days=policy.webhook_deliveries_kept_d),
         "requests": timedelta(days=policy.stories_kept_d),
         "jobs": timedelta(days=policy.stories_kept_d),
     }

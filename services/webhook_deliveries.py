@@ -39,8 +39,6 @@ ANSWER_WITHIN_S = 15.0
 AT_ONCE = (
     2  # posts to one webhook under way, in all processes together; further ones wait in the table of jobs
 )
-KEPT_FOR = timedelta(days=30)
-FORGET_EVERY_S = 3600.0
 LOOK_EVERY_S = 1.0  # for the first webhook of a house
 
 
@@ -87,14 +85,8 @@ async def work(stores: Stores, stop: asyncio.Event) -> None:
     while not stop.is_set() and not await _any(stores):
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
-    if stop.is_set():
-        return
-    forgetting = asyncio.create_task(_forget(stores))
-    try:
+    if not stop.is_set():
         await jobs.work(stores, stop, JOBS, at_once=AT_ONCE * len(JOBS))
-    finally:
-        forgetting.cancel()
-        await asyncio.wait([forgetting])
 
 
 async def _any(stores: Stores) -> bool:
@@ -199,16 +191,3 @@ async def stop_telling(tx: Tx, webhook_id: UUID, state: str, reason: rules.Reaso
     by_system = replace(context, actor=SYSTEM)
     await record(tx, [Decided(f"webhook.{state}", "webhook", str(webhook_id), reason)], by_system)
     log.warning("webhook_stopped", webhook_id=str(webhook_id), state=state, reason=reason)
-
-
-async def _forget(stores: Stores) -> None:
-    """Let old deliveries go, once an hour."""
-    while True:
-        try:
-            async with stores.db.transaction() as tx:
-                gone = await deliveries.forget(tx, datetime.now(UTC) - KEPT_FOR)
-            if gone:
-                log.info("webhook_deliveries_forgotten", deliveries=gone)
-        except jobs.AWAY as error:
-            log.warning("webhook_deliveries_not_forgotten", error=type(error).__name__)
-        await asyncio.sleep(FORGET_EVERY_S)

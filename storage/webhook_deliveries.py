@@ -56,7 +56,6 @@ WHERE (o.xid, o.outbox_id) > ($1::bigint::text::xid8, $2) AND o.xid < pg_snapsho
 ORDER BY o.xid, o.outbox_id LIMIT $5
 """
 OLDEST_AT = "SELECT at, outbox_id FROM app.outbox ORDER BY xid, outbox_id LIMIT 1"
-FORGET = "SELECT app.forget_webhook_deliveries($1)"
 
 
 class Delivery(NamedTuple):
@@ -159,9 +158,3 @@ async def kept_since(tx: Tx) -> datetime | None:
     """Return the time of the oldest event that can be replayed; None when every one that ever was is kept."""
     record = await tx.fetchrow(OLDEST_AT)
     return record["at"] if record and record["outbox_id"] > 1 else None
-
-
-async def forget(tx: Tx, before: datetime) -> int:
-    """Forget deliveries that ended, made before then, with their attempts; returns how many."""
-    count: int = await tx.fetchval(FORGET, before)
-    return count

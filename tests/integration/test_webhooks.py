@@ -19,12 +19,11 @@ from app.posting import open_poster
 from domain import webhooks as rules
 from domain.context import SYSTEM, Context
 from domain.erasure import PersonErased
-from services import subscribers, webhook_deliveries, webhook_queue
+from services import subscribers, tidying, webhook_deliveries, webhook_queue
 from services.feed import encode_cursor
 from services.job import Hopeless, Later
 from services.webhook_secrets import seal, unseal
 from storage import outbox, webhooks
-from storage import webhook_deliveries as deliveries
 from storage.ids import new_id
 from storage.journal import record
 from tests.integration.door import Door, Said, open_door
@@ -565,13 +564,11 @@ async def test_old_deliveries_are_forgotten(house: House, receiver: Receiver) ->
     first, second = await house.waiting()
     await house.try_(first)
     stores = house.door.world.stores
-    async with stores.db.transaction() as tx:
-        assert await deliveries.forget(tx, datetime.now(UTC) + timedelta(days=1)) == 0
+    assert "webhook_deliveries" not in await tidying.would_go(stores, datetime.now(UTC) + timedelta(days=99))
     owner = await asyncpg.connect(house.door.world.owner_url)
     await owner.execute("UPDATE app.webhook_deliveries SET created_at = now() - interval '31 days'")
     await owner.close()
-    async with stores.db.transaction() as tx:
-        assert await deliveries.forget(tx, datetime.now(UTC)) == 1
+    assert (await tidying.tidy(stores, datetime.now(UTC)))["webhook_deliveries"] == 1
     assert await house.waiting() == [second]
     assert await house.rows("SELECT 1 FROM app.webhook_attempts") == []
 

@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -32,8 +32,11 @@ WEB_PORTS = (80, 443)
 CONNECT_WITHIN_S = 5.0
 AT_ONCE = 64  # connections of one process; a further post waits for one within its own time
 AT_ONCE_FOR_ONE_HOST = 4
-LOOKUPS_AT_ONCE = 4  # threads of their own: a slow name server must not hold up what else runs in threads
+LOOKUPS_AT_ONCE = (
+    64  # threads, made when needed: one slow name server holds up neither other posts nor passwords
+)
 READ_AT_MOST_BYTES = 4096
+READ_WITHIN_S = 2.0  # the status has come: what follows it may not take it back
 KEPT_CHARS = 300
 LONGEST_WISH_S = 86_400.0
 AGENT = "Doorstep"
@@ -200,10 +203,12 @@ async def open_poster(
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> str:
-    """Read the first few KiB and keep a sentence of them, printable."""
+    """Read the first few KiB, as far as they come soon, and keep a sentence of them, printable."""
     read = bytearray()
-    while len(read) < READ_AT_MOST_BYTES and (piece := await answer.content.read(READ_AT_MOST_BYTES)):
-        read += piece
+    with suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(READ_WITHIN_S):
+            while len(read) < READ_AT_MOST_BYTES and (piece := await answer.content.read(READ_AT_MOST_BYTES)):
+                read += piece
     text = bytes(read[:READ_AT_MOST_BYTES]).decode("utf-8", "replace")[:KEPT_CHARS]
     return "".join(letter if letter.isprintable() else " " for letter in text)
 

@@ -3,12 +3,20 @@
 import asyncio
 import gzip
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestServer
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from app.posting import KEPT_CHARS, READ_AT_MOST_BYTES, HttpPoster, open_poster
 from app.posting_addresses import may_be_reached
@@ -99,6 +107,23 @@ class Names(AbstractResolver):
         """Have nothing to close."""
 
 
+def own_certificate(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    certificate, secret = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(made.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return certificate, secret
+
+
 class Receiver:
     """A real server on loopback that counts what reaches it."""
 
@@ -119,12 +144,21 @@ class Receiver:
                 return web.Response(status=429, headers={"Retry-After": "120"}, text="later\x00\n")
             case "/mute":
                 await self.stuck.wait()
+            case "/drip":
+                return await self._drip(request)
             case "/endless":
                 return await self._endless(request)
             case "/bomb":
                 packed = gzip.compress(b"\0" * 5_000_000)
                 return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
         return web.Response(text="thank you")
+
+    async def _drip(self, request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"well")
+        await self.stuck.wait()
+        return answer
 
     async def _endless(self, request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse()
@@ -251,6 +285,31 @@ async def test_an_endless_answer_is_cut(
     assert (answer.status, len(answer.body)) == (200, KEPT_CHARS)
     async with asyncio.timeout(10):
         await hears.ended.wait()
+
+
+async def test_a_status_counts_though_its_body_never_ends(
+    poster: HttpPoster, receiver: tuple[Receiver, Callable[[str], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever said 200 has it, however long they go on saying nothing."""
+    monkeypatch.setattr("app.posting.READ_WITHIN_S", 0.1)
+    answer = await poster.post(receiver[1]("/drip"), b"{}", {})
+    assert (answer.status, answer.body) == (200, "well")
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_no_answer(tmp_path: Path) -> None:
+    """TLS is verified, for the name in the address, although the connection goes to a number."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*own_certificate(tmp_path))
+    hears = Receiver()
+    app = web.Application()
+    app.router.add_post("/", hears.answer)
+    async with TestServer(app, host="127.0.0.1", scheme="https") as server:
+        await server.start_server(ssl=context)
+        async with open_poster(allow=(LOOPBACK,), names=Names(["127.0.0.1"])) as poster:
+            for host in ("127.0.0.1", "receiver.example"):
+                with pytest.raises(UnreachableError, match=r"^tls$"):
+                    await poster.post(f"https://{host}:{server.port}/", b"{}", {})
+    assert hears.seen == []
 
 
 async def test_a_bomb_stays_packed(

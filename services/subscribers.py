@@ -8,6 +8,7 @@ it becomes a dead letter and the cursor moves on. NOTIFY wakes; polling is the g
 import asyncio
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -31,7 +32,7 @@ SUBSCRIBERS: tuple[Subscriber, ...] = (METRICS, webhook_queue.SUBSCRIBER)
 BATCH = 100
 HANDLE_WITHIN_S = 8.0  # under the pool's idle limit: a handler that hangs fails, and loses no connection
 POLL_EVERY_S = 1.0
-REST_S = 0.1  # between passes, so that a storm of NOTIFYs makes batches; also while rows are held below the horizon
+REST_S = 0.1  # after a batch, so that storms make batches; also while rows are held back by the horizon
 AWAY_FOR_S = 2.0
 AT_ONCE = 2  # connections of one process that subscribers may hold together
 AWAY = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError, OSError)
@@ -59,7 +60,7 @@ class Passed(NamedTuple):
 
 
 PATIENCE = Patience()
-IDLE = Passed(0, None)
+TAKEN = Passed(0, POLL_EVERY_S)  # another process has it, and hears of the same NOTIFYs
 
 
 async def run(
@@ -85,13 +86,9 @@ async def _follow(
             while not stop.is_set():
                 wake.clear()
                 wait_s = await _guarded_pass(stores, subscriber, patience, gate)
-                if wait_s > 0:
-                    try:
-                        async with asyncio.timeout(wait_s):
-                            await (wake if wait_s > REST_S else stop).wait()
-                    except TimeoutError:
-                        continue
-                    await asyncio.sleep(0 if stop.is_set() else REST_S)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_EVERY_S if wait_s is None else wait_s):
+                        await (wake if wait_s is None else stop).wait()
         finally:
             stopping.cancel()
 
@@ -107,14 +104,13 @@ async def _guarded_pass(
     """Make one pass and return how long to wait; a store that is away is waited for, whatever else is an error."""
     try:
         async with gate:
-            passed = await one_pass(stores, subscriber, patience)
+            return (await one_pass(stores, subscriber, patience)).wait_s
     except (*AWAY, TimeoutError) as error:
         log.warning("subscriber_waits", subscriber=subscriber.name, error=type(error).__name__)
         return AWAY_FOR_S
     except Exception:
         log.exception("subscriber_failed", subscriber=subscriber.name)
         return AWAY_FOR_S
-    return POLL_EVERY_S if passed.wait_s is None else passed.wait_s
 
 
 async def one_pass(stores: Stores, subscriber: Subscriber, patience: Patience = PATIENCE) -> Passed:
@@ -122,7 +118,7 @@ async def one_pass(stores: Stores, subscriber: Subscriber, patience: Patience = 
     async with stores.db.transaction() as tx:
         epoch = await subscriptions.claim(tx, subscriber.name)
         if epoch is None:
-            return IDLE
+            return TAKEN
         standing = await subscriptions.find(tx, subscriber.name)
         if standing is None:
             begin = START if subscriber.begins == "oldest" else await outbox.head(tx)

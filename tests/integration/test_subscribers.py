@@ -220,6 +220,30 @@ async def test_a_handler_that_hangs_is_a_failure(book: Book, monkeypatch: pytest
     assert await book.one("SELECT error FROM app.dead_letters") == "TimeoutError"
 
 
+async def test_a_database_that_goes_away_is_nobodys_failure(book: Book) -> None:
+    """The connection dies in the middle of the work: no try is counted, and the batch is done by another connection."""
+    hearing = noting()
+    deaths = 3
+
+    async def handle(stores: Any, tx: Any, events: Any) -> None:
+        nonlocal deaths
+        await hearing.handle(stores, tx, events)
+        if deaths:
+            deaths -= 1
+            await book.one("SELECT pg_terminate_backend($1)", await tx.fetchval("SELECT pg_backend_pid()"))
+            await tx.execute("SELECT 1")
+
+    written = [await book.happen(), await book.happen()]
+    subscriber = Subscriber("test", handle, begins="oldest")
+    await one_pass(book.stores, subscriber, HURRIED)
+    for _ in range(3):
+        with pytest.raises(subscribers.AWAY):
+            await one_pass(book.stores, subscriber, HURRIED)
+        assert await book.one(STANDING) == 0
+    await drain(book, subscriber)
+    assert await book.heard() == written
+
+
 async def test_a_new_subscriber_begins_where_it_says(book: Book) -> None:
     """One begins with what happens next, one with the oldest row that is kept."""
     before = await book.happen()

@@ -100,7 +100,7 @@ async def _wake_at_end(stop: asyncio.Event, wake: asyncio.Event) -> None:
 
 async def _guarded_pass(
     stores: Stores, subscriber: Subscriber, patience: Patience, gate: asyncio.Semaphore
-) -> float:
+) -> float | None:
     """Make one pass and return how long to wait; a store that is away is waited for, whatever else is an error."""
     try:
         async with gate:

@@ -113,6 +113,40 @@ async def test_a_visit_from_wish_to_rating(open_page: OpenPage) -> None:
     await guest.see("ended")
 
 
+async def test_a_visit_given_back_is_an_alert_until_somebody_looks(open_page: OpenPage) -> None:
+    """Notes go both ways; what is given back stands in dispatch's strip until acknowledged; cancelling it is free."""
+    customer = await open_page("/book#demo", width=390)
+    technician = await open_page("/technician#demo", width=390)
+    dispatch = await open_page("/dispatch#demo")
+    await book(customer)
+    await technician.press("accept", within_s=20)
+    await customer.until("window.doorstep.state.state === 'accepted'")
+
+    await customer.press("note")
+    await customer.page.get_by_test_id("note-text").fill("The green door")
+    await customer.press("send-note")
+    await technician.page.get_by_test_id("job-notes").get_by_text("The green door").wait_for(timeout=10_000)
+    await technician.press("note")
+    await technician.page.get_by_role("button", name="Looking for a place to park").click()
+    await technician.press("send-note")
+    await customer.page.locator("li[data-type='booking.noted']").nth(1).wait_for(timeout=10_000)
+
+    await technician.press("cancel")
+    await technician.press("sure")
+    mine = dispatch.page.locator("[data-testid=alerts] li:has([data-kind=unanswered])").first
+    await mine.wait_for(timeout=10_000)
+    await mine.get_by_test_id("snooze").wait_for()
+    await mine.get_by_test_id("acknowledge").click()
+    await mine.wait_for(state="detached", timeout=10_000)
+
+    await customer.press("cancel")
+    await customer.page.get_by_test_id("cancel-cost").get_by_text("free now").wait_for(timeout=10_000)
+    await customer.press("cancel-sure")
+    await customer.until("window.doorstep.state.state === 'cancelled'")
+    for page in (customer, technician, dispatch):
+        await page.assert_sound()
+
+
 async def minutes_left(page: WatchedPage) -> float:
     """Minutes until the middle of the page's ETA."""
     left: float = await page.page.evaluate("(Date.parse(window.doorstep.state.eta.at) - Date.now()) / 60000")

@@ -214,10 +214,17 @@ export interface Share {
 export interface Alert {
   alert_id: string;
   kind: string;
-  booking_id: string;
+  booking_id: string | null;
   state: "raised" | "cleared" | "acknowledged";
   at: string;
   data: Record<string, unknown>;
+}
+
+/** What cancelling a visit costs now. */
+export interface CancellationCost {
+  fee: Money;
+  free_until: string | null;
+  policy_version: number;
 }
 
 export interface Me {

@@ -1,9 +1,10 @@
 /** What a customer can do about a visit now: share it, cancel it, rate it, or book another. */
 import type { Api } from "../api/client.ts";
-import type { Booking, ShareLink } from "../api/types.ts";
-import { money } from "../text/format.ts";
-import { fill, h } from "../ui/dom.ts";
+import type { Booking, CancellationCost, ShareLink } from "../api/types.ts";
+import { dayAndTime, money } from "../text/format.ts";
+import { fill, h, setText } from "../ui/dom.ts";
 import { icon } from "../ui/icons.ts";
+import { NOTED, askNote } from "../ui/note_sheet.ts";
 import { actionButton, runBusy, toast } from "../ui/parts.ts";
 import { openSheet } from "../ui/sheet.ts";
 
@@ -20,8 +21,33 @@ export function visitActions(api: Api, booking: Booking, hooks: Hooks): HTMLElem
   if (state === "completed")
     return hooks.rated ? [again("Thank you. Book again")] : [rating(api, booking, hooks), again("Book again")];
   if (["declined", "expired", "cancelled", "no_show"].includes(state)) return [again("Find somebody else")];
-  if (!["requested", "accepted", "en_route"].includes(state)) return [];
-  return [h("div.button-row", null, share(api, booking), cancel(api, booking, hooks))];
+  const mayLeave = ["requested", "accepted", "en_route"].includes(state);
+  const parts = [
+    mayLeave ? share(api, booking) : null,
+    NOTED.includes(state) ? write(api, booking, hooks) : null,
+    mayLeave ? cancel(api, booking, hooks) : null,
+  ];
+  return [h("div.button-row", null, ...parts)];
+}
+
+function write(api: Api, booking: Booking, { changed }: Hooks): HTMLElement {
+  const button = h("button.button", { type: "button", "data-testid": "note" }, icon("note", 18), "Write");
+  const words = {
+    title: "Write to your technician",
+    reader: "Which door, which bell, where to park",
+    before: [
+      { text: "I am a few minutes late", kind: "late" as const },
+      { text: "Please ring twice", kind: "access" as const },
+      { text: "Please park in the driveway", kind: "access" as const },
+    ],
+    during: ["Please call me when you are done", "I am back in ten minutes"],
+  };
+  button.addEventListener("click", () =>
+    askNote(booking.state, words, async (body) =>
+      changed(await api.command<Booking>(`/bookings/${booking.booking_id}/note`, body)),
+    ),
+  );
+  return button;
 }
 
 function again(words: string): HTMLElement {
@@ -74,6 +100,8 @@ function cancel(api: Api, booking: Booking, { changed }: Hooks): HTMLElement {
         h("option", null, words),
       ),
     );
+    const cost = h("p.quiet", { "data-testid": "cancel-cost", "aria-live": "polite" }, "Asking what that costs …");
+    void costWords(api, booking).then((words) => setText(cost, words));
     const sure = actionButton(
       "danger wide",
       "Cancel this visit",
@@ -86,13 +114,25 @@ function cancel(api: Api, booking: Booking, { changed }: Hooks): HTMLElement {
     sure.dataset["testid"] = "cancel-sure";
     const sheet = openSheet(
       "Cancel this visit?",
-      h("p.quiet", null, "Close to the visit, or once they are on the way, part of the price may be kept as a fee."),
+      cost,
       h("div.field", null, h("label", { for: "reason" }, "Why?"), reason),
       errors,
       sure,
     );
   });
   return button;
+}
+
+async function costWords(api: Api, booking: Booking): Promise<string> {
+  try {
+    const { fee, free_until } = await api.get<CancellationCost>(`/bookings/${booking.booking_id}/cancellation`);
+    if (fee.amount > 0) return `${money(fee)} of the price is kept as a fee.`;
+    return free_until && booking.state === "accepted"
+      ? `Cancelling is free until ${dayAndTime(free_until)}.`
+      : "Cancelling is free now.";
+  } catch {
+    return "Close to the visit, or once they are on the way, part of the price may be kept as a fee.";
+  }
 }
 
 function rating(api: Api, booking: Booking, { onRated }: Hooks): HTMLElement {

@@ -31,11 +31,11 @@ export function visitWords(booking: Booking, arrival: ArrivalState): Words {
     case "en_route":
       return onTheWay(first, arrival);
     case "arrived":
-      return ["At the door", `${first} is there. The position is no longer shared.`];
+      return ["At the door", `${first} is there${waitWords(booking)}. The position is no longer shared.`];
     case "in_service":
       return [
         "At work",
-        booking.expected_end_at ? `Until about ${time(booking.expected_end_at)}` : `${first} has begun.`,
+        booking.expected_end_at ? endWords(booking.expected_end_at) : `${first} has begun.`,
       ];
     case "completed":
       return [
@@ -47,6 +47,17 @@ export function visitWords(booking: Booking, arrival: ArrivalState): Words {
     default:
       return [STATE[booking.state], ENDED[booking.state] ?? ""];
   }
+}
+
+function endWords(expected: string): string {
+  const until = `about ${time(expected)}`;
+  return Date.parse(expected) > Date.now() ? `Until ${until}` : `Takes longer than expected (${until})`;
+}
+
+/** How long they wait for the door to open; after that they may leave. */
+function waitWords({ deadline_at }: Booking): string {
+  if (!deadline_at) return "";
+  return Date.parse(deadline_at) > Date.now() ? ` and waits until ${time(deadline_at)}` : " and has waited: please open";
 }
 
 function onTheWay(first: string, { eta, position, phase }: ArrivalState): Words {

@@ -1,14 +1,24 @@
 /** What needs a person, newest first, in one quiet strip over the map. */
 import type { Api } from "../api/client.ts";
 import type { Alert } from "../api/types.ts";
-import { ago } from "../text/format.ts";
-import { alertWords } from "../text/words.ts";
+import { ago, minutes } from "../text/format.ts";
+import { alertDetail, alertWords } from "../text/words.ts";
 import { fill, h } from "../ui/dom.ts";
 import { icon } from "../ui/icons.ts";
 import { runBusy } from "../ui/parts.ts";
 import type { Visits } from "./visits.ts";
 
 const SHOWN = 3;
+const SNOOZE_MIN = 15;
+/** A city has many of them, and none is urgent: more than one are one line. */
+const LICENCES = "credential_expiring";
+
+interface Item {
+  alert: Alert;
+  who: string;
+  /** The visit to open, if it is on the list. */
+  opens: string | null;
+}
 
 export class AlertStrip {
   readonly element = h("section.alerts", { "aria-label": "Alerts", "data-testid": "alerts", hidden: true });
@@ -18,53 +28,76 @@ export class AlertStrip {
     readonly api: Api,
     readonly mayAcknowledge: boolean,
     readonly choose: (bookingId: string) => void,
+    readonly took: (alert: Alert) => void,
   ) {}
 
   show(visits: Visits): void {
-    const alerts = visits.alerts.filter((alert) => visits.byId.has(alert.booking_id));
-    const key = alerts.map((alert) => alert.alert_id).join();
+    const { alerts } = visits;
+    const licences = alerts.filter((alert) => alert.kind === LICENCES).sort((a, b) => daysLeft(a) - daysLeft(b));
+    const items = alerts.filter((alert) => alert.kind !== LICENCES).map((alert) => itemOf(alert, visits));
+    if (licences.length === 1 && licences[0]) items.push(itemOf(licences[0], visits));
+    const minute = Math.floor(Date.now() / 60_000);
+    const key = [minute, licences.length, ...items.map(({ alert, who, opens }) => `${alert.alert_id} ${who} ${opens}`)].join();
     if (key === this.#key) return;
     this.#key = key;
     this.element.hidden = alerts.length === 0;
-    const more = alerts.length - SHOWN;
+    const more = items.length - SHOWN;
     fill(
       this.element,
-      h("ul", { role: "list" }, ...alerts.slice(0, SHOWN).map((alert) => this.#item(alert, visits))),
-      more > 0 ? h("p.more", null, `and ${more} more under “Trouble”`) : null,
+      h("ul", { role: "list" }, ...items.slice(0, SHOWN).map((item) => this.#item(item))),
+      more > 0 ? h("p.more", null, `and ${more} more`) : null,
+      licences.length > 1 && licences[0]
+        ? h("p.more", { "data-testid": "licences" }, `${licences.length} licences expiring: ${alertDetail(licences[0])}`)
+        : null,
     );
   }
 
-  #item(alert: Alert, visits: Visits): HTMLElement {
-    const booking = visits.byId.get(alert.booking_id)?.booking;
-    const who = booking?.technician?.display_name ?? booking?.number ?? "";
-    const open = h(
-      "button.alert",
-      { type: "button", "data-testid": "alert" },
+  /** A visit that is known opens with a press; what is about somebody's licence, or about a visit that is over, cannot. */
+  #item({ alert, who, opens }: Item): HTMLElement {
+    const words = [
       icon("alert", 18),
       h("strong", null, alertWords(alert.kind)),
       h("span.who", null, who),
       h("time.quiet", { datetime: alert.at }, ago(Date.now() - Date.parse(alert.at))),
-    );
-    open.addEventListener("click", () => this.choose(alert.booking_id));
+    ];
+    const seen = { "data-testid": "alert", "data-kind": alert.kind };
+    const open = opens ? h("button.alert", { type: "button", ...seen }, ...words) : h("div.alert", seen, ...words);
+    if (opens) open.addEventListener("click", () => this.choose(opens));
     const item = h("li", null, open);
-    if (this.mayAcknowledge) item.append(this.#acknowledge(alert));
+    if (this.mayAcknowledge) item.append(this.#snooze(alert), this.#acknowledge(alert));
     return item;
   }
 
   #acknowledge(alert: Alert): HTMLElement {
+    return this.#command(alert, "check", "Acknowledge", "acknowledge", {});
+  }
+
+  #snooze(alert: Alert): HTMLElement {
+    const words = `Snooze for ${minutes(SNOOZE_MIN * 60)}`;
+    return this.#command(alert, "clock", words, "snooze", { minutes: SNOOZE_MIN });
+  }
+
+  #command(alert: Alert, sign: "check" | "clock", words: string, path: string, body: object): HTMLElement {
     const button = h(
       "button.button.plain.small.icon",
-      { type: "button", "aria-label": `Acknowledge: ${alertWords(alert.kind)}`, title: "Acknowledge" },
-      icon("check", 18),
+      { type: "button", "aria-label": `${words}: ${alertWords(alert.kind)}`, title: words, "data-testid": path },
+      icon(sign, 18),
     );
     button.addEventListener(
       "click",
       () =>
-        void runBusy(button, async () => {
-          await this.api.post(`/alerts/${alert.alert_id}/acknowledge`);
-          button.closest("li")?.remove();
-        }),
+        void runBusy(button, async () => this.took(await this.api.post<Alert>(`/alerts/${alert.alert_id}/${path}`, body))),
     );
     return button;
   }
+}
+
+function itemOf(alert: Alert, visits: Visits): Item {
+  const booking = alert.booking_id ? visits.byId.get(alert.booking_id)?.booking : undefined;
+  if (!booking) return { alert, who: alertDetail(alert), opens: null };
+  return { alert, who: booking.technician?.display_name ?? booking.number, opens: booking.booking_id };
+}
+
+function daysLeft({ data }: Alert): number {
+  return typeof data["days_left"] === "number" ? data["days_left"] : 0;
 }

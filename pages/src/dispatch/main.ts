@@ -79,7 +79,10 @@ function run(root: HTMLElement, config: Config, session: Session): void {
     follow: (on) => map.follow(on && chosen ? (visits.byId.get(chosen) ?? null) : null),
   });
   const mayAcknowledge = config.paths.some((path) => path.endsWith("/acknowledge"));
-  const alerts = new AlertStrip(api, mayAcknowledge, choose);
+  const alerts = new AlertStrip(api, mayAcknowledge, choose, (alert) => {
+    visits.alert(alert);
+    redrawSoon();
+  });
   const away = h("p.away", { role: "status", "data-testid": "away", hidden: true });
   ready(
     root,
@@ -117,8 +120,6 @@ function run(root: HTMLElement, config: Config, session: Session): void {
     refetch: async () => {
       try {
         visits.replace(await activeBookings(api, config));
-        if (config.paths.includes("/v1/alerts"))
-          for (const alert of await api.list<Alert>("/alerts", 200)) visits.alert(alert);
         side.loaded(null);
         if (!chosen && location.hash.length > 1) openFromAddress();
       } catch (error) {
@@ -127,6 +128,11 @@ function run(root: HTMLElement, config: Config, session: Session): void {
       } finally {
         redrawSoon();
       }
+    },
+    caughtUp: async () => {
+      const askedAt = performance.now();
+      visits.allAlerts(await api.list<Alert>("/alerts?state=raised", 200), askedAt);
+      redrawSoon();
     },
     event: (event) => take(event.booking),
     alert: (alert) => {

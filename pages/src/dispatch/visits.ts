@@ -27,6 +27,7 @@ export class Visits {
   readonly byId = new Map<string, Visit>();
   readonly #movers = new Map<string, Mover>();
   readonly #alerts = new Map<string, Alert>();
+  readonly #heardAt = new Map<string, number>();
   /** Counts changes of what the list shows beside plain movement. */
   revision = 0;
 
@@ -51,7 +52,7 @@ export class Visits {
       return;
     }
     const id = booking.booking_id;
-    const alerts = [...this.#alerts.values()].filter((alert) => alert.booking_id === id);
+    const alerts = this.alerts.filter((alert) => alert.booking_id === id);
     this.byId.set(id, { id, booking, mover: this.#movers.get(id) ?? null, alerts });
   }
 
@@ -80,12 +81,32 @@ export class Visits {
     this.stop([...this.#movers.keys()].filter((id) => !ids.has(id)));
   }
 
+  /** Takes an alert unless something newer is known of it. What is over is remembered, so that no old word revives it. */
   alert(alert: Alert): void {
-    if (alert.state === "raised") this.#alerts.set(alert.alert_id, alert);
-    else this.#alerts.delete(alert.alert_id);
-    const visit = this.byId.get(alert.booking_id);
-    if (visit) visit.alerts = [...this.#alerts.values()].filter((other) => other.booking_id === visit.id);
+    const known = this.#alerts.get(alert.alert_id);
+    if (known && known.at > alert.at) return;
+    this.#alerts.set(alert.alert_id, alert);
+    this.#heardAt.set(alert.alert_id, performance.now());
+    this.#tell(alert.booking_id);
     this.revision += 1;
+  }
+
+  /** Takes the whole list as it was asked for at `askedAt`; what is not in it, and was not heard of since, is over. */
+  allAlerts(raised: Alert[], askedAt: number): void {
+    const ids = new Set(raised.map((alert) => alert.alert_id));
+    for (const [id, alert] of this.#alerts) {
+      if (ids.has(id) || (this.#heardAt.get(id) ?? 0) > askedAt) continue;
+      this.#alerts.delete(id);
+      this.#heardAt.delete(id);
+      this.#tell(alert.booking_id);
+    }
+    for (const alert of raised) this.alert(alert);
+    this.revision += 1;
+  }
+
+  #tell(bookingId: string | null): void {
+    const visit = bookingId ? this.byId.get(bookingId) : undefined;
+    if (visit) visit.alerts = this.alerts.filter((alert) => alert.booking_id === visit.id);
   }
 
   /** Seconds to the door of everybody on the way, by booking. */
@@ -95,7 +116,8 @@ export class Visits {
   }
 
   get alerts(): Alert[] {
-    return [...this.#alerts.values()].sort((a, b) => b.at.localeCompare(a.at));
+    const raised = [...this.#alerts.values()].filter((alert) => alert.state === "raised");
+    return raised.sort((a, b) => b.at.localeCompare(a.at));
   }
 }
 

@@ -18,6 +18,8 @@ interface Handlers {
   refetch(): Promise<void>;
   event(event: BookingEvent): void;
   alert?(alert: Alert): void;
+  /** After every connection, once nothing of the bookings is missing: what is no part of `sync` is read anew. */
+  caughtUp?(): Promise<void>;
 }
 
 /** More than can repeat in one reconnection; older ids cannot come again, since the cursor is past them. */
@@ -69,6 +71,7 @@ export class BookingFeed {
     }
     // The head is taken first, the list read after it: what happens between the two comes as an event.
     if (fresh) await this.#handlers.refetch();
+    await this.#handlers.caughtUp?.();
   }
 
   #take(event: BookingEvent): void {

@@ -1,7 +1,8 @@
 /** Small questions before a command: why, what to say, how much longer. */
 import type { BookingState } from "../api/types.ts";
 import { minutes } from "../text/format.ts";
-import { fill, h } from "../ui/dom.ts";
+import { h } from "../ui/dom.ts";
+import { askNote, type NoteBody } from "../ui/note_sheet.ts";
 import { actionButton } from "../ui/parts.ts";
 import { openSheet } from "../ui/sheet.ts";
 
@@ -35,40 +36,18 @@ export function askReason(title: string, reasons: string[], press: string, send:
   const sheet = openSheet(title, choices, errors, sure);
 }
 
-export function askNote(state: BookingState, send: (body: { text: string; kind: string }) => Promise<void>): void {
-  const onTheWay = state === "accepted" || state === "en_route";
-  const quick = onTheWay
-    ? ["I am about ten minutes late", "Looking for a place to park", "Please open the gate"]
-    : ["I need to fetch a part", "Almost done", "Please come for a moment"];
-  const errors = h("div.errors");
-  const text = h("textarea.input", {
-    rows: 3,
-    maxlength: 1000,
-    "aria-label": "Message",
-    placeholder: "Your customer reads this at once",
-  });
-  const chips = h(
-    "div.chips",
-    null,
-    ...quick.map((words) => {
-      const chip = h("button.chip", { type: "button" }, words);
-      chip.addEventListener("click", () => (text.value = words));
-      return chip;
-    }),
-  );
-  const press = actionButton(
-    "primary wide",
-    "Send",
-    async () => {
-      const words = text.value.trim();
-      if (!words) return fill(errors, h("p.hint", { role: "alert" }, "Write a word or two first."));
-      await send({ text: words, kind: words === quick[0] && onTheWay ? "late" : onTheWay ? "message" : "progress" });
-      sheet.close();
-    },
-    errors,
-  );
-  press.dataset["testid"] = "send-note";
-  const sheet = openSheet("Write to your customer", chips, text, errors, press);
+export function askTechnicianNote(state: BookingState, send: (body: NoteBody) => Promise<void>): void {
+  const words = {
+    title: "Write to your customer",
+    reader: "Your customer reads this at once",
+    before: [
+      { text: "I am about ten minutes late", kind: "late" as const },
+      { text: "Looking for a place to park", kind: "late" as const },
+      { text: "Please open the gate", kind: "access" as const },
+    ],
+    during: ["I need to fetch a part", "Almost done", "Please come for a moment"],
+  };
+  askNote(state, words, send);
 }
 
 export function askExtend(send: (more: number) => Promise<void>): void {

@@ -1,13 +1,14 @@
 /** The visit that matters now: one large thing to press in every state, and everything needed to do it well. */
 import type { Api } from "../api/client.ts";
-import type { Booking } from "../api/types.ts";
+import type { Booking, BookingEvent } from "../api/types.ts";
 import { countdown, dayAndTime, minutes, money, time } from "../text/format.ts";
 import { serviceName } from "../text/service_names.ts";
 import { STATE, toneOf } from "../text/words.ts";
 import { fill, h, setText } from "../ui/dom.ts";
 import { icon } from "../ui/icons.ts";
 import { actionButton, badge, face } from "../ui/parts.ts";
-import { askExtend, askNote, askReason } from "./job_sheets.ts";
+import { NOTED } from "../ui/note_sheet.ts";
+import { askExtend, askReason, askTechnicianNote } from "./job_sheets.ts";
 
 interface Options {
   api: Api;
@@ -21,8 +22,10 @@ const NO_SHOW = ["Nobody opened the door", "The address does not exist"];
 export class JobView {
   readonly element = h("article.job.panel", { "data-testid": "job" });
   readonly #options: Options;
+  readonly #notes = h("ul.job-notes", { role: "list", "aria-label": "Notes", "data-testid": "job-notes", hidden: true });
   readonly #clock = h("p.job-clock.number", { "data-testid": "job-clock" });
   #booking: Booking | null = null;
+  #notesOf: string | null = null;
 
   constructor(options: Options) {
     this.#options = options;
@@ -66,10 +69,36 @@ export class JobView {
         address?.notes ? fact("note", address.notes, "") : null,
         booking.price ? fact("check", money(booking.price.total), "in total, paid through Doorstep") : null,
       ),
+      this.#notes,
       errors,
       h("div.job-actions", null, ...this.#actions(booking, errors)),
     );
+    void this.#loadNotes(booking);
     this.#tick();
+  }
+
+  /** What customer and dispatch wrote, newest first. Without it the visit can still be done: a failure stays quiet. */
+  async #loadNotes({ booking_id, customer, state }: Booking): Promise<void> {
+    const other = this.#notesOf !== booking_id;
+    this.#notesOf = booking_id;
+    if (other) this.#notes.hidden = true;
+    if (!NOTED.includes(state)) return;
+    const events = await this.#options.api.list<BookingEvent>(`/bookings/${booking_id}/events`).catch(() => null);
+    if (!events || this.#booking?.booking_id !== booking_id) return;
+    const notes = events.filter(isForUs).reverse();
+    const name = customer?.display_name ?? "Customer";
+    this.#notes.hidden = notes.length === 0;
+    fill(
+      this.#notes,
+      ...notes.map(({ at, data }) =>
+        h(
+          "li",
+          null,
+          h("span.quiet", null, `${data["author_role"] === "dispatcher" ? "Dispatch" : name} · ${time(at)}`),
+          h("p", null, String(data["text"])),
+        ),
+      ),
+    );
   }
 
   #actions(booking: Booking, errors: HTMLElement): (HTMLElement | null)[] {
@@ -87,7 +116,7 @@ export class JobView {
     };
     const note = (): HTMLElement => {
       const button = h("button.button", { type: "button", "data-testid": "note" }, icon("note", 18), "Write");
-      button.addEventListener("click", () => askNote(booking.state, (body) => this.#send("note", body)));
+      button.addEventListener("click", () => askTechnicianNote(booking.state, (body) => this.#send("note", body)));
       return button;
     };
     switch (booking.state) {
@@ -146,6 +175,11 @@ export class JobView {
   }
 }
 
+/** A note that somebody else wrote to this technician. */
+export function isForUs({ type, data }: BookingEvent): boolean {
+  return type === "booking.noted" && data["author_role"] !== "technician" && typeof data["text"] === "string";
+}
+
 function clockWords(booking: Booking): string {
   const now = Date.now();
   if (booking.state === "requested" && booking.deadline_at)
@@ -153,6 +187,10 @@ function clockWords(booking: Booking): string {
   if (booking.state === "accepted") {
     const left = (Date.parse(booking.starts_at) - now) / 1000;
     return left > 0 ? `starts in ${minutes(left)}` : `was due ${minutes(-left)} ago`;
+  }
+  if (booking.state === "arrived" && booking.deadline_at) {
+    const left = Date.parse(booking.deadline_at) - now;
+    return left > 0 ? `Nobody home? Wait ${countdown(left)}` : "You have waited long enough";
   }
   if (booking.state === "in_service" && booking.expected_end_at) {
     const left = (Date.parse(booking.expected_end_at) - now) / 1000;

@@ -23,7 +23,7 @@ import { endSession, signedIn } from "../ui/sign_in.ts";
 import { DayList } from "./day_list.ts";
 import { FixStream, type StreamState } from "./fix_stream.ts";
 import { GpsPanel } from "./gps_panel.ts";
-import { JobView } from "./job_view.ts";
+import { JobView, isForUs } from "./job_view.ts";
 import { Jobs } from "./jobs.ts";
 import { PresenceSwitch } from "./presence_switch.ts";
 
@@ -123,6 +123,10 @@ async function start(): Promise<void> {
       if (["booking.released", "booking.reassigned"].includes(event.type) && !jobs.isOurs(event.booking))
         jobs.remove(event.booking_id);
       else take(event.booking);
+      if (isForUs(event)) {
+        toast(String(event.data["text"]));
+        chime();
+      }
       show();
     },
   });

@@ -1,5 +1,5 @@
 /** The words for the contract's states, kinds and reasons: one place to translate. */
-import type { BookingState, Freshness, Phase } from "../api/types.ts";
+import type { Alert, BookingState, Freshness, Phase } from "../api/types.ts";
 
 export const STATE: Record<BookingState, string> = {
   requested: "Waiting for an answer",
@@ -38,9 +38,11 @@ const EVENT: Record<string, string> = {
   "booking.departed": "On the way",
   "booking.near": "Almost there",
   "booking.arrived": "At the door",
+  "booking.waited": "Waited at the door",
   "booking.started": "Work began",
   "booking.noted": "Note",
   "booking.extended": "Visit extended",
+  "booking.overran": "Takes longer than expected",
   "booking.completed": "Completed",
   "booking.cancelled": "Cancelled",
   "booking.no_show": "Nobody home",
@@ -50,6 +52,12 @@ const EVENT: Record<string, string> = {
   "payment.captured": "Paid",
   "payment.refunded": "Refunded",
   "payment.failed": "Payment failed",
+};
+
+const AUTHOR: Record<string, string> = {
+  customer: "Note from the customer",
+  technician: "Note from the technician",
+  dispatcher: "Note from dispatch",
 };
 
 const PAYMENT: Record<string, string> = {
@@ -86,6 +94,11 @@ export function eventWords(type: string): string {
   return EVENT[type] ?? sentence(type.split(".").at(-1) ?? type);
 }
 
+/** Who wrote a note. */
+export function authorWords(role: unknown): string {
+  return (typeof role === "string" && AUTHOR[role]) || "Note";
+}
+
 /** How a price stands, as the words after it: "$68.90 · paid". */
 export function paymentWords(status: string): string {
   return PAYMENT[status] ?? `payment ${sentence(status).toLowerCase()}`;
@@ -93,6 +106,16 @@ export function paymentWords(status: string): string {
 
 export function alertWords(kind: string): string {
   return ALERT[kind] ?? sentence(kind);
+}
+
+/** What an alert says beside its kind when no visit at hand can say more. */
+export function alertDetail({ kind, data }: Alert): string {
+  const left = data["days_left"];
+  if (kind === "credential_expiring" && typeof left === "number") {
+    const what = typeof data["credential_type"] === "string" ? sentence(data["credential_type"]) : "";
+    return `${what} · ${left < 0 ? "expired" : left === 0 ? "today" : left === 1 ? "tomorrow" : `in ${left} days`}`;
+  }
+  return data["cause"] === "expired" ? "The request is lost" : "";
 }
 
 export function noCards(reason: string | null | undefined): [title: string, text: string] {

@@ -1,7 +1,7 @@
 /** The life of a booking as a list, newest first, in words. */
 import type { BookingEvent } from "../api/types.ts";
 import { dayAndTime, minutes, money, time } from "../text/format.ts";
-import { eventWords, sentence } from "../text/words.ts";
+import { authorWords, eventWords, sentence } from "../text/words.ts";
 import { h } from "./dom.ts";
 
 const TONES: Record<string, string> = {
@@ -14,6 +14,7 @@ const TONES: Record<string, string> = {
   "booking.expired": "danger",
   "booking.cancelled": "danger",
   "booking.no_show": "danger",
+  "booking.overran": "danger",
   "booking.released": "danger",
   "payment.failed": "danger",
   "payment.captured": "completed",
@@ -30,7 +31,7 @@ export function timeline(events: BookingEvent[]): HTMLElement {
       return h(
         "li",
         { "data-tone": TONES[event.type] ?? null, "data-type": event.type },
-        h("span", null, moneyWords.get(event.event_id) ?? eventWords(event.type)),
+        h("span", null, moneyWords.get(event.event_id) ?? noteWords(event) ?? eventWords(event.type)),
         h("time", { datetime: event.at, title: dayAndTime(event.at) }, time(event.at)),
         note ? h("p.note", null, note) : null,
       );
@@ -56,6 +57,10 @@ function paymentsOf(events: BookingEvent[]): Map<string, string> {
     words.set(event_id, `${said} ${money({ amount, currency })}`);
   }
   return words;
+}
+
+function noteWords({ type, data }: BookingEvent): string | null {
+  return type === "booking.noted" ? authorWords(data["author_role"]) : null;
 }
 
 function noteOf({ type, data }: BookingEvent): string | null {

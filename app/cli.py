@@ -36,6 +36,8 @@ job = typer.Typer(help="Jobs that nobody could do.", **STYLE)  # type: ignore[ar
 app.add_typer(job, name="job", rich_help_panel="Answer for")
 dead_letter = typer.Typer(help="Work that nobody could do: events and jobs.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
 app.add_typer(dead_letter, name="dead-letter", rich_help_panel="Answer for")
+retention = typer.Typer(help="What goes by policy, and when.", **STYLE)  # type: ignore[arg-type]  # STYLE holds values of several types
+app.add_typer(retention, name="retention", rich_help_panel="Look after")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")]
@@ -204,6 +206,22 @@ def job_again(job_id: Annotated[str, typer.Argument(help="The job's id, as `job 
 
     again(load(), job_id)
     typer.echo("It runs again as soon as a server does.")
+
+
+@retention.command("run")
+def retention_run(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what a first batch would take away, and change nothing.")
+    ] = False,
+) -> None:
+    """Take away what is past its time: old work lists and stories, days of positions."""
+    from app.retention import run
+
+    gone = run(load(), dry=dry_run)
+    for kind, rows in gone.items():
+        typer.echo(f"{kind}: {rows} {'would go' if dry_run else 'gone'}")
+    if not gone:
+        typer.echo("Nothing is past its time.")
 
 
 @dead_letter.command("list")

@@ -1,12 +1,16 @@
 """What goes by policy, and what never goes: the unread, the young, and what is append-only by other hands."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
+from app import dead_letters, retention
+from app.settings import Settings, SettingsError
 from services.subscribers import Patience, one_pass
 from services.tidying import tidy, would_go
 from tests.conftest import Database
@@ -129,3 +133,18 @@ async def test_the_owner_cannot_edit_stories_either(book: Book) -> None:
     await book.owner.execute("RESET doorstep.retention")
     with pytest.raises(asyncpg.RestrictViolationError):
         await book.owner.execute("DELETE FROM app.requests WHERE at < now() - interval '100 days'")
+
+
+async def test_the_command_line_tidies_and_replays(book: Book) -> None:
+    """`retention run` says what would go, then takes it; `dead-letter` lists, and says why it cannot replay."""
+    await book.happen("test.poison")
+    await passes(book)
+    await book.owner.execute(REQUEST, timedelta(days=401))
+    settings = Settings(database_url=SecretStr(book.urls.app_url), secret_key=SecretStr("k" * 32))
+    assert await asyncio.to_thread(retention.run, settings, dry=True) == {"requests": 1}
+    assert await asyncio.to_thread(retention.run, settings, dry=False) == {"requests": 1}
+    assert await asyncio.to_thread(retention.run, settings, dry=False) == {}
+    (line,) = await asyncio.to_thread(dead_letters.listed, settings)
+    assert line.endswith("test.poison, 2 tries: ValueError")
+    with pytest.raises(SettingsError, match="no subscriber of that name"):
+        await asyncio.to_thread(dead_letters.replay, settings, line.split()[0])

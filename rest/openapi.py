@@ -14,6 +14,7 @@ from rest.idempotency import HEADER
 from rest.models import Nothing, Query, Raw
 from rest.problem import CONTENT_TYPE
 from rest.registry import Route
+from rest.webhook_messages import MESSAGES, SIGNED
 
 type Json = dict[str, Any]
 
@@ -103,6 +104,7 @@ def document(routes: Iterable[Route], release: str) -> Json:
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes)],
         "paths": paths,
+        "webhooks": {name: {"post": _message(name, model, refs)} for name, model in MESSAGES.items()},
         "components": {
             "schemas": {**schemas, "Problem": PROBLEM, "FieldError": FIELD_ERROR},
             "parameters": {"Correlation": CORRELATION, "IdempotencyKey": KEY, "IfMatch": IF_MATCH},
@@ -119,7 +121,9 @@ def document(routes: Iterable[Route], release: str) -> Json:
 
 
 def _schemas(routes: list[Route]) -> tuple[dict[str, Json], Mapping[Any, Json]]:
-    wanted: dict[tuple[type[BaseModel], str], None] = {}
+    wanted: dict[tuple[type[BaseModel], str], None] = {
+        (model, "validation"): None for model in MESSAGES.values()
+    }
     for route in routes:
         if route.body not in (Nothing, Raw):
             wanted[route.body, "validation"] = None
@@ -130,6 +134,36 @@ def _schemas(routes: list[Route]) -> tuple[dict[str, Json], Mapping[Any, Json]]:
     for route in routes:
         named.update(route.query.model_json_schema(ref_template=REF).get("$defs", {}))
     return named, refs
+
+
+def _message(name: str, model: type[BaseModel], refs: Mapping[Any, Json]) -> Json:
+    """Describe a post that we make to a webhook."""
+    return {
+        "operationId": f"webhook_{name.replace('.', '_')}",
+        "tags": ["Webhooks"],
+        "summary": _words(model).rstrip("."),
+        "description": "Signed by the Standard Webhooks specification; at least once, in no promised order.",
+        "parameters": [
+            {
+                "name": header,
+                "in": "header",
+                "required": True,
+                "description": words,
+                "schema": {"type": "string"},
+            }
+            for header, words in SIGNED.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": refs[model, "validation"]}},
+        },
+        "responses": {
+            "2XX": {"description": "It has arrived"},
+            "410": {"description": "Nothing is to be sent any more"},
+            "default": {"description": "It is sent again later"},
+        },
+        "security": [],
+    }
 
 
 def _operation(route: Route, refs: Mapping[Any, Json]) -> Json:

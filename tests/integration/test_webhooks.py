@@ -19,6 +19,7 @@ from app.posting import open_poster
 from domain import webhooks as rules
 from domain.context import SYSTEM, Context
 from domain.erasure import PersonErased
+from rest.webhook_messages import MessageView, PingView
 from services import subscribers, tidying, webhook_deliveries, webhook_queue
 from services.feed import encode_cursor
 from services.job import Hopeless, Later
@@ -167,6 +168,7 @@ async def test_a_booking_is_told_signed_and_without_people(house: House, receive
     assert told["data"]["booking"]["state"] == "requested"
     assert told["data"]["booking"]["price"]["total"] == {"amount": 4770, "currency": "USD"}
     assert told["data"]["seq"] >= 1
+    MessageView.model_validate_json(came[1])
     words = came[1].decode()
     assert not any(
         word in words for word in ("Customer 0", "Technician 0", "Harbor", "39.29", "-76.57", "evidence")
@@ -230,6 +232,7 @@ async def test_both_secrets_sign_while_one_takes_over(house: House, receiver: Re
     await house.ask("POST", f"{HOOKS}/{hook['webhook_id']}/ping")
     await house.deliver()
     assert opened(leaked["secret"], receiver.came[-1])["type"] == "webhook.ping"
+    PingView.model_validate_json(receiver.came[-1][1])
     for secret in (hook["secret"], turned["secret"]):
         with pytest.raises(WebhookVerificationError):
             opened(secret, receiver.came[-1])

@@ -97,3 +97,27 @@ async def test_one_tasks_failure_leaves_the_others_alone() -> None:
     assert tasks.restarts["working"] == 0
     assert rounds > 0
     await tasks.end()
+
+
+async def test_how_a_task_last_failed_is_told() -> None:
+    """By the kind of its error; one that never failed says nothing."""
+    failed = asyncio.Event()
+
+    async def work(stop: asyncio.Event) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("with a name in it")
+        await stop.wait()
+
+    async def wait(stop: asyncio.Event) -> None:
+        await stop.wait()
+
+    tasks = Background()
+    tasks.start("failing", work)
+    tasks.start("healthy", wait)
+    while tasks.restarts["failing"] == 0:
+        await asyncio.sleep(0)
+    failing, healthy = tasks.health()
+    assert (failing["name"], failing["restarts"], failing["last_error"]) == ("failing", 1, "RuntimeError")
+    assert (healthy["running"], healthy["last_error"], healthy["failed_at"]) == (True, None, None)
+    await tasks.end()

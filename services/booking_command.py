@@ -24,10 +24,9 @@ from services import idempotency
 from services.booking_view import Surroundings, may_read, not_found, surroundings, view_for
 from services.reply import Answer, Reply
 from services.stores import Stores
-from storage import booking_commands, personal, reservations
+from storage import booking_commands, journal, personal, reservations
 from storage.booking_commands import Opened
 from storage.db import Tx
-from storage.journal import document, record
 
 type Rule = Callable[[Tx, Booking], Awaitable[Facts | Refusal]]
 type Decision = Callable[[Opened], Facts | Refusal]
@@ -96,7 +95,7 @@ async def _at_once(tx: Tx, command: _Command, decision: Decision) -> Answer | No
     answer = facts if isinstance(facts, Refusal) else _answer(opened, facts, context)
     written = [] if isinstance(facts, Refusal) else [*facts]
     written += idempotency.replied(answer, context, opened.actor_key, command.booking_id)
-    if rows := document(written, context):
+    if rows := journal.document(written, context):
         version = opened.grounds["technician"]["version"] if opened.grounds else None
         if not await booking_commands.write(tx, opened.booking, version, rows):
             return None
@@ -135,7 +134,7 @@ async def _locked(tx: Tx, command: _Command) -> Answer:
     else:
         raise TypeError("a command has a rule")
     if isinstance(facts, Refusal):
-        await record(tx, idempotency.replied(facts, context, opened.actor_key), context)
+        await journal.record(tx, idempotency.replied(facts, context, opened.actor_key), context)
         return facts
     after = _after(opened.booking, facts)
     if after.technician_id in (None, opened.booking.technician_id):
@@ -144,7 +143,7 @@ async def _locked(tx: Tx, command: _Command) -> Answer:
         around = await surroundings(tx, [after])
         reply = Reply(200, view_for(after, around, context.actor), version=after.version)
     kept = idempotency.replied(reply, context, opened.actor_key, command.booking_id)
-    await record(tx, [*facts, *kept], context)
+    await journal.record(tx, [*facts, *kept], context)
     return reply
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.seed import PASSWORD, seed
 from domain import commands
 from domain.context import SYSTEM, Context
 from domain.money import Money
@@ -17,7 +18,9 @@ from services import audit, booking, booking_offers, finance, payments, verifica
 from services.reply import Answer
 from services.verification import Finding
 from storage import db as pools
+from storage.db import open_database
 from storage.ids import new_id
+from tests.conftest import Database
 from tests.integration.world import World
 
 ONE = "(SELECT booking_id FROM app.bookings WHERE state = '{}' ORDER BY booking_id LIMIT 1)"
@@ -220,3 +223,11 @@ async def test_the_command_line_says_so(world: World) -> None:
     assert damaged.returncode == 1
     assert f"{booking_id}: its events make something else of rated" in damaged.stdout
     assert "It does not all hold: bookings are their events." in damaged.stderr
+
+
+async def test_the_demo_city_holds(database: Database) -> None:
+    """What is seeded is told by the same rules as what is lived."""
+    async with open_database(database.app_url) as db:
+        await seed(db, technicians=40, sim_password=PASSWORD)
+        await audit.seal(db)
+        assert broken(await verification.verify(db)) == {}

@@ -74,6 +74,8 @@ def demo(settings: Settings, plan: Plan, console: Console) -> None:
                 update={
                     "database_url": None,
                     "redis_url": None,
+                    "smtp_url": None,  # its people have no mailboxes and no telephones
+                    "sms_url": None,
                     "routing_dir": prepare_roads(folder),
                     "post_http": True,
                     **ROOMY,

@@ -5,14 +5,17 @@
 
 import re
 from collections.abc import Iterator
+from email.utils import parseaddr
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.channels.sms import DEFAULT_BODY, BodyForm
+from services.channels.web_push import VapidKey
 from services.policy import Policy
 
 PREFIX = "DOORSTEP_"
@@ -68,6 +71,27 @@ def _address(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _mailbox(text: str) -> str:
+    name, address = parseaddr(text)
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", address) or not (name + address).isprintable():
+        raise ValueError("it is no mail address")
+    return text
+
+
+def _sms_body(form: str) -> str:
+    BodyForm(form)
+    return form
+
+
+def _lines(key: object) -> object:
+    return key.replace("\\n", "\n") if isinstance(key, str) else key  # a PEM file on one line
+
+
+def _vapid(key: SecretStr) -> SecretStr:
+    VapidKey(key.get_secret_value().encode())
+    return key
+
+
 type Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -110,6 +134,28 @@ class Settings(BaseSettings):
     )
     post_http: bool = Field(False, description="Post to http:// addresses as well; the demo does")
 
+    smtp_url: Annotated[SecretStr, _address("smtp", "smtps", "smtp+plain")] | None = Field(
+        None, description="Mail server: smtp:// (STARTTLS), smtps:// or smtp+plain://; unset: no mail"
+    )
+    smtp_sender: Annotated[str, AfterValidator(_mailbox)] | None = Field(
+        None, description="Whom mail is from: Name <address>; required with the mail server"
+    )
+    sms_url: Annotated[SecretStr, _address("https", "http")] | None = Field(
+        None, description="Gateway that text messages are posted to; unset: none"
+    )
+    sms_body: Annotated[str, AfterValidator(_sms_body)] = Field(
+        DEFAULT_BODY, description="Its body, JSON or a=b&c=d, with {to} and {text} and perhaps {id}"
+    )
+    sms_authorization: SecretStr | None = Field(
+        None, description="The gateway's Authorization header, if it wants one"
+    )
+    web_push_contact: Annotated[str, AfterValidator(_mailbox)] | None = Field(
+        None, description="Mail address for push services to complain to; unset: no web push"
+    )
+    vapid_key: Annotated[SecretStr, BeforeValidator(_lines), AfterValidator(_vapid)] | None = Field(
+        None, description="Web push's private key, PEM; unset: a file in the data directory"
+    )
+
     access_token_ttl_s: int = Field(900, ge=10, le=86_400, description="Life of an access token")
     refresh_token_ttl_s: int = Field(
         2_592_000, ge=60, description="Life of a session without signing in again"
@@ -136,6 +182,17 @@ class Settings(BaseSettings):
         "info", description="The quietest line written"
     )
     check_answers: bool = Field(False, description="Check every answer against its model; for tests")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Refuse half a channel."""
+        if self.smtp_url is not None and self.smtp_sender is None:
+            raise ValueError("DOORSTEP_SMTP_URL needs DOORSTEP_SMTP_SENDER")
+        if self.web_push_contact is not None and self.vapid_key is None and self.database_url is not None:
+            raise ValueError(
+                "DOORSTEP_WEB_PUSH_CONTACT needs DOORSTEP_VAPID_KEY where the database is not embedded"
+            )
+        return self
 
     def policy(self) -> Policy:
         """Return the house rules with what the settings say otherwise."""

@@ -31,11 +31,16 @@ def secret_key(settings: Settings, *, make: bool = False) -> bytes:
 
 
 def _new(path: Path) -> bytes:
-    key = secrets.token_hex(32)
+    key = secrets.token_hex(32).encode()
+    keep(path, key)
+    return key
+
+
+def keep(path: Path, key: bytes) -> None:
+    """Write a secret into a file that only its folder's owner reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(key)
     owner = path.parent.stat()
     if os.geteuid() == 0 != owner.st_uid:
         os.chown(path, owner.st_uid, owner.st_gid)
-    return key.encode()

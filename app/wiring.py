@@ -15,6 +15,7 @@ from aiohttp import web
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Gauge
 
 from app.background import Background
+from app.channels import channels
 from app.city import BASEMAP
 from app.posting import open_poster
 from app.settings import Settings
@@ -74,6 +75,7 @@ async def open_stores(settings: Settings, database_url: str, secret_key: bytes) 
             policy=settings.policy(),
             secret_key=secret_key,
             poster=poster,
+            channels=channels(settings, poster),
             reports=reports,
         )
 

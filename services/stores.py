@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from services.channels.channel import Channels
+from services.channels.log import only_log
 from services.passwords import Passwords
 from services.payment_gateway import PaymentGateway
 from services.policy import Policy
@@ -30,3 +32,4 @@ class Stores:
     vitals: Vitals = field(default_factory=Vitals)
     poster: Poster = field(default_factory=NoPoster)
     reports: Database | None = None  # wears the role that sees metrics alone
+    channels: Channels = field(default_factory=only_log)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import structlog
 
-from services import webhook_queue
+from services import notifications, webhook_queue
 from services.metrics import METRICS
 from services.stores import Stores
 from services.subscriber import Happened, Subscriber
@@ -27,7 +27,7 @@ from storage.outbox import START, Place
 
 log = structlog.get_logger(__name__)
 
-SUBSCRIBERS: tuple[Subscriber, ...] = (METRICS, webhook_queue.SUBSCRIBER)
+SUBSCRIBERS: tuple[Subscriber, ...] = (METRICS, notifications.SUBSCRIBER, webhook_queue.SUBSCRIBER)
 
 BATCH = 100
 HANDLE_WITHIN_S = 8.0  # under the pool's idle limit: a handler that hangs fails, and loses no connection

@@ -1,0 +1,1 @@
+"""The ways out of the house for a notification, one file each, behind the Protocol of `channel`."""

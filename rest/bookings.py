@@ -90,7 +90,9 @@ class BookingView(View):
     starts_at: Instant
     ends_at: Instant
     expected_end_at: Instant | None
-    deadline_at: Instant | None
+    deadline_at: Instant | None = Field(
+        description="Until when the technician may answer; once arrived, from when a no-show may be said"
+    )
     price: PriceView
     payment: PaymentView
     gps_session_id: UUID | None

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
+import asyncpg
 import structlog
 
 from domain.booking import Booking
@@ -36,6 +37,8 @@ CONSEQUENCES: Mapping[str, Consequence] = {
 }
 
 BATCH = 100
+AGAIN_AFTER = timedelta(seconds=10)
+AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 EVERY_S = 1.0
 SWEEP_EVERY = 600
 TOKENS_KEPT_FOR = timedelta(
@@ -60,6 +63,7 @@ async def fire_due(stores: Stores, now: datetime) -> int:
                 booking_id=str(booking_id),
                 correlation_id=context.correlation_id,
             )
+            await _put_off(stores, booking_id, kind, now)
     return len(due)
 
 
@@ -71,7 +75,18 @@ async def _fire(stores: Stores, booking_id: UUID, kind: str, context: Context) -
             return ()
         return await CONSEQUENCES[kind](stores, tx, locked, context)
 
-    await command(stores, booking_id, context, rule)
+    answer = await command(stores, booking_id, context, rule)
+    if isinstance(answer, Refusal) and answer.code == "slot_taken":
+        raise RuntimeError("the next technician's time was taken in between")  # rolled back, and so tried again
+
+
+async def _put_off(stores: Stores, booking_id: UUID, kind: str, now: datetime) -> None:
+    """Let others go first: a hundred deadlines that fail again and again must not be all that is ever looked at."""
+    try:
+        async with stores.db.transaction() as tx:
+            await rows.put_off(tx, booking_id, kind, now, now + AGAIN_AFTER)
+    except AWAY as error:
+        log.warning("deadline_not_put_off", kind=kind, booking_id=str(booking_id), error=type(error).__name__)
 
 
 async def run(stores: Stores, stop: asyncio.Event, clock: Callable[[], datetime]) -> None:

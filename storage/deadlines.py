@@ -26,6 +26,10 @@ UPDATE app.deadlines SET fired_at = $3 WHERE booking_id = $1 AND kind = $2 AND f
 RETURNING booking_id
 """
 
+PUT_OFF = """
+UPDATE app.deadlines SET due_at = $4 WHERE booking_id = $1 AND kind = $2 AND fired_at IS NULL AND due_at <= $3
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class DeadlineSet(Fact):
@@ -93,3 +97,8 @@ async def claim(tx: Tx, booking_id: UUID, kind: str, now: datetime) -> bool:
     The booking is locked, and what the deadline causes is recorded in this same transaction: so it is fired once.
     """
     return await tx.fetchval(CLAIM, booking_id, kind, now) is not None
+
+
+async def put_off(tx: Tx, booking_id: UUID, kind: str, now: datetime, until: datetime) -> None:
+    """Look at a deadline that could not be fired again later; one that was moved or fired meanwhile stays so."""
+    await tx.execute(PUT_OFF, booking_id, kind, now, until)

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from hypothesis import given, strategies
 
 from app.posting import KEPT_CHARS, READ_AT_MOST_BYTES, HttpPoster, open_poster
 from app.posting_addresses import may_be_reached
@@ -60,6 +62,12 @@ REFUSED = {
     "http://[2002:7f00:1::]/": "private_address",
     "http://[fe80::1%25eth0]/": "private_address",
     "http://①②⑦.0.0.1/": "private_address",
+    "http://127。0。0。1/": "private_address",
+    "http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ/": "private_address",
+    "http://127.0.0.1\\@example.com/": "credentials",
+    "http://example.com\\@127.0.0.1/": "credentials",
+    "http://127.0.0.1%2f@example.com/": "credentials",
+    "http://example.com%00.127.0.0.1/": "private_address",
     "http://169.254.169.254/latest/meta-data/": "private_address",
     "http://localhost/": "private_address",
     "http://LOCALHOST/": "private_address",
@@ -198,6 +206,12 @@ def test_no_private_address_counts_as_public(address: str) -> None:
 def test_public_addresses_pass(address: str) -> None:
     """The neighbours of the refused blocks are reached."""
     assert may_be_reached(address, ())
+
+
+@given(strategies.ip_addresses())
+def test_we_reach_nothing_that_python_calls_private(address: IPv4Address | IPv6Address) -> None:
+    """Our tables are at least as strict as the standard library's, whatever its release."""
+    assert (address.is_global and not address.is_multicast) or not may_be_reached(str(address), ())
 
 
 @pytest.mark.parametrize(("url", "reason"), REFUSED.items())

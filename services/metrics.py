@@ -32,8 +32,8 @@ class Rebuilt:
 
 
 async def count(stores: Stores, tx: Tx, batch: Sequence[Happened]) -> None:  # noqa: ARG001 - a subscriber's signature
-    """Count the bookings of a batch anew, in every generation that there is."""
-    booking_ids = sorted({event.booking_id for event in batch if event.booking_id is not None})
+    """Count the bookings of a batch anew, in every generation that there is; what is no booking's event, not at all."""
+    booking_ids = sorted({e.booking_id for e in batch if e.booking_id is not None and e.seq is not None})
     if booking_ids:
         await _count(tx, booking_ids, await metrics.lock(tx))
 

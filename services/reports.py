@@ -5,7 +5,6 @@ position, whatever this code asks. A dispatcher sees the own areas; amounts are 
 docs/reports.md defines every number.
 """
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -17,7 +16,7 @@ from services.reply import Answer, Reply
 from services.stores import Stores
 from storage import reports
 from storage.db import Database
-from storage.reports import Rows, Scope
+from storage.reports import Counted, Row, Scope
 
 LONGEST = timedelta(days=400)
 USUAL = timedelta(days=29)
@@ -48,11 +47,9 @@ async def funnel(
     question = _question(stores, since, until, group_by, context)
     if isinstance(question, Refusal):
         return question
-    cards = group_by == "position"
     async with reports.looking(question.db) as tx:
-        rows = await reports.funnel(tx, question.scope, group_by, cards=cards)
-        totals = await reports.funnel(tx, question.scope, "none", cards=cards)
-    return _report(question, rows, totals, unit="card" if cards else "discovery")
+        counted = await reports.funnel(tx, question.scope, group_by)
+    return _report(question, counted, unit="card" if group_by == "position" else "discovery")
 
 
 async def response_times(
@@ -63,9 +60,8 @@ async def response_times(
     if isinstance(question, Refusal):
         return question
     async with reports.looking(question.db) as tx:
-        rows = await reports.response_times(tx, question.scope, group_by)
-        totals = await reports.response_times(tx, question.scope, "none")
-    return _report(question, rows, totals)
+        counted = await reports.response_times(tx, question.scope, group_by)
+    return _report(question, counted)
 
 
 async def completion(
@@ -75,18 +71,14 @@ async def completion(
     question = _question(stores, since, until, group_by, context)
     if isinstance(question, Refusal):
         return question
-    scope = question.scope
     async with reports.looking(question.db) as tx:
-        rows = await reports.completion(tx, scope, group_by)
-        totals = await reports.completion(tx, scope, "none")
-        reasons = await reports.reasons(tx, scope)
-        if question.money:
-            _with_amounts(rows, await reports.completion_money(tx, scope, group_by))
-            _with_amounts(totals, await reports.completion_money(tx, scope, "none"))
-    for row in (*rows, *totals):
-        row.setdefault("amounts", None)
+        counted = await reports.completion(tx, question.scope, group_by)
+        reasons = await reports.reasons(tx, question.scope)
+        money = await reports.completion_money(tx, question.scope, group_by) if question.money else None
+    _add_amounts(counted, money)
+    for row in (*counted.rows, *counted.totals):
         row["completed_share"] = _share(row["completed"], row["requested"] - row["open"])
-    return _report(question, rows, totals, reasons=reasons)
+    return _report(question, counted, reasons=reasons)
 
 
 async def payouts(
@@ -96,16 +88,11 @@ async def payouts(
     question = _question(stores, since, until, group_by, context)
     if isinstance(question, Refusal):
         return question
-    scope = question.scope
     async with reports.looking(question.db) as tx:
-        rows = await reports.payouts(tx, scope, group_by)
-        totals = await reports.payouts(tx, scope, "none")
-        if question.money:
-            _with_amounts(rows, await reports.payouts_money(tx, scope, group_by))
-            _with_amounts(totals, await reports.payouts_money(tx, scope, "none"))
-    for row in (*rows, *totals):
-        row.setdefault("amounts", None)
-    return _report(question, rows, totals)
+        counted = await reports.payouts(tx, question.scope, group_by)
+        money = await reports.payouts_money(tx, question.scope, group_by) if question.money else None
+    _add_amounts(counted, money)
+    return _report(question, counted)
 
 
 async def arrivals(
@@ -117,11 +104,10 @@ async def arrivals(
         return question
     within_s = stores.policy.on_time_within_s
     async with reports.looking(question.db) as tx:
-        rows = await reports.arrivals(tx, question.scope, group_by, within_s)
-        totals = await reports.arrivals(tx, question.scope, "none", within_s)
-    for row in (*rows, *totals):
+        counted = await reports.arrivals(tx, question.scope, group_by, within_s)
+    for row in (*counted.rows, *counted.totals):
         row["on_time_share"] = _share(row["on_time"], row["arrivals"])
-    return _report(question, rows, totals, on_time_within_s=within_s)
+    return _report(question, counted, on_time_within_s=within_s)
 
 
 def _question(
@@ -149,34 +135,41 @@ def _wrong(pointer: str, detail: str) -> Refusal:
     return wrong(FieldError(pointer, "out_of_range", detail))
 
 
-def _with_amounts(rows: Rows, sums: Iterable[Mapping[str, Any]]) -> None:
-    """Hang the sums of each currency at the row of their group."""
-    by_group: dict[Any, list[dict[str, Any]]] = {}
-    for each in sums:
-        amounts = {name: value for name, value in each.items() if name != "group"}
-        by_group.setdefault(each["group"], []).append(amounts)
-    for row in rows:
-        row["amounts"] = by_group.get(row["group"], [])
+def _add_amounts(counted: Counted, money: Counted | None) -> None:
+    """Hang the sums of each currency at the row of their group; None where the reader may know none."""
+    for rows, sums in zip(counted, money or ((), ()), strict=True):
+        by_group: dict[Any, list[Row]] = {}
+        for each in sums:
+            by_group.setdefault(each["group"], []).append({k: v for k, v in each.items() if k != "group"})
+        for row in rows:
+            row["amounts"] = by_group.get(row["group"], []) if money else None
 
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _report(question: _Question, rows: Rows, totals: Rows, **more: Any) -> Reply:
+def _report(question: _Question, counted: Counted, **more: Any) -> Reply:
     span = question.span
+    (totals,) = counted.totals
     body = {
         "from": span.since.isoformat(),
         "to": span.until.isoformat(),
         "group_by": span.group_by,
         **more,
-        "rows": [] if span.group_by == "none" else [_row(row) for row in rows],
-        "totals": {name: value for name, value in _row(totals[0]).items() if name != "group"},
+        "rows": [_told(row) | {"group": _text(row["group"])} for row in counted.rows],
+        "totals": _told(totals),
     }
     return Reply(200, body)
 
 
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    told = {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
-    group = told["group"]
-    return told | {"group": None if group is None else str(group)}
+def _told(row: Row) -> Row:
+    return {
+        name: round(value, 4) if isinstance(value, float) else value
+        for name, value in row.items()
+        if name != "group"
+    }
+
+
+def _text(group: str | int | None) -> str | None:
+    return None if group is None else str(group)

@@ -233,7 +233,7 @@ async def test_one_writes_at_a_time(world: World) -> None:
     async with world.stores.db.transaction() as first, world.stores.db.transaction() as second:
         await tables.lock(first)
         booking_id = await second.fetchval("SELECT booking_id FROM app.bookings")
-        batch = [Happened(9, 9, new_id(), "", booking_id, None, (), None, "", DAY, None, {}, None, "system")]
+        batch = [Happened(9, 9, new_id(), "", booking_id, None, (), None, "", DAY, 1, {}, None, "system")]
         await second.execute("SET LOCAL lock_timeout = '20ms'")
         with pytest.raises(asyncpg.LockNotAvailableError):
             await METRICS.handle(world.stores, second, batch)

@@ -1,11 +1,12 @@
 """Reports over stories with known numbers: each figure is the one that a person would count by hand."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from domain import booking_events as ev
 from domain.context import Role
+from rest.reports import ArrivalsQuery, CompletionQuery, FunnelQuery, PayoutsQuery, ResponseTimesQuery
 from storage import matches, people
 from storage.ids import new_id
 from tests.integration.door import Door, open_door
@@ -288,6 +289,27 @@ async def test_a_dispatcher_reads_the_own_areas(door: Door) -> None:
         assert own["totals"][name] == 1
         assert (await read(door, report, SPAN, who=everywhere))["totals"][name] == 3 + (report == "funnel")
         assert (await read(door, report, SPAN, who=new))["rows"] == []
+
+
+async def test_every_group_adds_up(door: Door) -> None:
+    """By whatever a report is grouped: with one visit there is one row, and it is the totals."""
+    world = door.world
+    story = await asked(world, await discovered(world, DAY, technicians=(0,), wishes=("quiet_visit",)), DAY)
+    await story.tell(ev.Accepted(world.technicians[0], {}), DAY + minutes(1), Role.TECHNICIAN)
+    await completed(story, DAY + minutes(60))
+    await count_all(world)
+    names = {
+        "service": "haircut", "area": str(AREA), "jurisdiction": "US-MD", "technician": str(world.technicians[0]),
+        "experience": "quiet_visit", "position": "1", "day": "2026-03-02", "month": "2026-03",
+    }  # fmt: skip
+    for name, query in (
+        ("funnel", FunnelQuery), ("response-times", ResponseTimesQuery), ("completion", CompletionQuery),
+        ("payouts", PayoutsQuery), ("arrivals", ArrivalsQuery),
+    ):  # fmt: skip
+        for group_by in get_args(query.model_fields["group_by"].annotation):
+            body = await read(door, name, f"{SPAN}&group_by={group_by}")
+            rows = [{"group": names[group_by], **body["totals"]}] if group_by != "none" else []
+            assert body["rows"] == rows, (name, group_by)
 
 
 async def test_nothing_happened(door: Door) -> None:

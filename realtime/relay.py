@@ -22,13 +22,13 @@ from services import feed, relaying
 from services.measures import Measures
 from services.stores import Stores
 from storage import outbox
-from storage.outbox import Place
+from storage.outbox import START, Place
 from storage.relayed import Reached
 
 log = structlog.get_logger("realtime")
 
 POLL_EVERY_S = 1.0
-BUSY_POLL_S = 0.1  # while transactions are open, rows may appear without another NOTIFY
+HELD_POLL_S = (0.02, 0.25)  # while an open transaction holds rows back, growing with the time that it has
 PAGE = 200
 TRIES = 3  # of a row that cannot be shown; the stream waits meanwhile
 TRY_AGAIN_S = 0.2
@@ -79,7 +79,7 @@ class Relay:
                 if await self._pass():
                     continue
                 if await self._look_at_horizon():
-                    wait_s = BUSY_POLL_S
+                    wait_s = min(max(self._stores.vitals.horizon_age_s / 5, HELD_POLL_S[0]), HELD_POLL_S[1])
             except AWAY as error:
                 log.warning("relay_waits", error=type(error).__name__)
             except Exception:  # a row's own fault is met in `_pass`; nothing ends the stream of a process
@@ -185,13 +185,13 @@ class Relay:
             self._reached = deque([*reached, *self._reached], maxlen=NOTES)
 
     async def _look_at_horizon(self) -> bool:
-        """Note the horizon's age; True while transactions are open that could hold rows back."""
+        """Note the horizon's age; True while rows wait, for which no other NOTIFY will come."""
         async with self._stores.db.reading() as tx:
-            horizon = await outbox.horizon(tx)
+            horizon = await outbox.horizon(tx, self._place or START)
         oldest, since = self._horizon
         if horizon.oldest != oldest or horizon.oldest == horizon.next:
             self._horizon = (horizon.oldest, time.monotonic())
             since = self._horizon[1]
         self._stores.vitals.horizon_age_s = time.monotonic() - since
         self._measures.horizon_age_s.set(self._stores.vitals.horizon_age_s)
-        return horizon.oldest < horizon.next
+        return horizon.waiting

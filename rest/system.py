@@ -12,7 +12,7 @@ ROUTES = Routes("Seeing it all")
 
 
 class PostgresqlView(View):
-    """The database server. `nodes`: how many of our processes listen to it."""
+    """The database server. `bytes`: of its tables and indexes; `nodes`: how many of our processes listen to it."""
 
     version: str
     started_at: Instant

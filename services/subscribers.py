@@ -132,8 +132,7 @@ async def one_pass(stores: Stores, subscriber: Subscriber, patience: Patience = 
         else:
             records = await outbox.read_after(tx, standing.place, BATCH)
         if not records:
-            held_back = await outbox.horizon(tx)
-            return Passed(0, REST_S if held_back.oldest < held_back.next else None)
+            return Passed(0, REST_S if (await outbox.horizon(tx, standing.place)).waiting else None)
         events = [happened(record) for record in records[: 1 if standing.failing else BATCH]]
         work = _Pass(stores, tx, subscriber, standing, patience)
         handled = await work.take(events)

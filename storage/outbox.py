@@ -40,16 +40,22 @@ EPOCH = "SELECT app.renew_epoch()"
 
 
 HORIZON = """
-SELECT pg_snapshot_xmin(s)::text::bigint AS oldest, pg_snapshot_xmax(s)::text::bigint AS next
+SELECT pg_snapshot_xmin(s)::text::bigint AS oldest, pg_snapshot_xmax(s)::text::bigint AS next,
+       EXISTS (SELECT FROM app.outbox WHERE (xid, outbox_id) > ($1::bigint::text::xid8, $2)) AS waiting
 FROM pg_current_snapshot() s
 """
 
 
 class Horizon(NamedTuple):
-    """The oldest transaction that is still open, and the next one: rows of `oldest` and later are not shown yet."""
+    """The oldest transaction that is still open, and the next one: rows of `oldest` and later are not shown yet.
+
+    `waiting`: there are committed rows behind the reader's place, held back or not. No other NOTIFY will come for
+    them, so whoever read none of them has to look again soon.
+    """
 
     oldest: int
     next: int
+    waiting: bool
 
 
 class Place(NamedTuple):
@@ -114,14 +120,14 @@ async def epoch(tx: Tx) -> str:
     return value
 
 
-async def horizon(tx: Tx) -> Horizon:
-    """Return how far rows may be shown."""
-    record = await tx.fetchrow(HORIZON)
+async def horizon(tx: Tx, place: Place) -> Horizon:
+    """Return how far rows may be shown, and whether there are any behind `place`."""
+    record = await tx.fetchrow(HORIZON, *place)
     if record is None:
         raise RuntimeError("a snapshot is always one row")
-    return Horizon(record["oldest"], record["next"])
+    return Horizon(record["oldest"], record["next"], record["waiting"])
 
 
 async def next_xid(tx: Tx) -> int:
     """Return the transaction id that is given out next: no cursor can lie beyond it."""
-    return (await horizon(tx)).next
+    return (await horizon(tx, START)).next

@@ -36,7 +36,8 @@ SELECT (SELECT max(seal) FROM audit.seals) AS last_seal,
        (SELECT count(*) FROM audit.unsealed) AS unsealed
 """
 DATABASE = """
-SELECT current_setting('server_version') AS version, pg_database_size(current_database()) AS bytes,
+SELECT current_setting('server_version') AS version,
+       (SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind IN ('r', 'm'))::bigint AS bytes,
        pg_postmaster_start_time() AS started_at,
        (SELECT wal_bytes * 86400 / greatest(60, extract(epoch FROM now() - stats_reset)) FROM pg_stat_wal)::float8
            AS wal_bytes_per_day,

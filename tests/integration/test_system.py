@@ -1,5 +1,6 @@
 """`GET /v1/system`: what those who look after the house see, and the gauges that tell the same to Prometheus."""
 
+import asyncpg
 from prometheus_client import CollectorRegistry
 
 from services import gauging
@@ -24,6 +25,10 @@ async def choke(_stores: object, _tx: object, _events: object) -> None:
 async def test_the_house_shows_who_is_behind_and_who_gave_up(door: Door) -> None:
     """Lag, cursor, epoch and dead letters of each subscriber, and everything else fits its model."""
     stores = door.world.stores
+    owner = await asyncpg.connect(door.world.owner_url)
+    name = await owner.fetchval("SELECT current_database()")
+    await owner.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')  # as a careful house does
+    await owner.close()
     async with stores.db.transaction() as tx:
         await tx.execute(POISON)
     slow, choking = noting("slow"), Subscriber("choking", choke, begins="oldest")

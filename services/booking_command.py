@@ -21,10 +21,10 @@ from domain.booking_rules import Facts
 from domain.context import Context
 from domain.refusals import Refusal
 from services import idempotency
-from services.booking_view import Surroundings, may_read, not_found, surroundings, view_for
+from services.booking_view import around_one, may_read, not_found, surroundings, view_for
 from services.reply import Answer, Reply
 from services.stores import Stores
-from storage import booking_commands, journal, personal, reservations
+from storage import booking_commands, journal, reservations
 from storage.booking_commands import Opened
 from storage.db import Tx
 
@@ -171,16 +171,9 @@ def _after(booking: Booking, facts: Facts) -> Booking:
 
 
 def _answer(opened: Opened, facts: Facts, context: Context) -> Reply:
-    """Show the booking as the facts left it, with what was read around it; its technician is the one read, or none."""
-    seen, after = opened.booking, _after(opened.booking, facts)
-    names: dict[UUID, tuple[str, str | None]] = {seen.customer_id: (opened.customer_name or "", None)}
-    if seen.technician_id is not None:
-        names[seen.technician_id] = (opened.technician_name or "", opened.photo_url)
-    around = Surroundings(
-        names=names,
-        areas={} if opened.area_name is None else {seen.area_id: opened.area_name},
-        addresses={seen.booking_id: personal.unseal(opened.customer_key, seen.address)},
-    )
+    """Show the booking as the facts left it; its technician is the one who was read, or none."""
+    after = _after(opened.booking, facts)
+    around = around_one(opened.booking, opened)
     return Reply(200, view_for(after, around, context.actor), version=after.version)
 
 

@@ -5,6 +5,7 @@ events and the idempotent answer are committed together, or the hold is let go. 
 hold that ends by itself, an intent that a job abandons, and a key whose retry goes on with the same booking.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -29,20 +30,21 @@ from domain.payments import (
     release,
 )
 from domain.refusals import Refusal
+from domain.trust import Technician
 from services import idempotency
 from services.booking_command import keep_refusal, slot_taken, taken_time
 from services.booking_steps import answer_by, not_qualified
 from services.booking_timers import timed
-from services.booking_view import surroundings, view_for
+from services.booking_view import around_one, view_for
 from services.catalogue import area_at
 from services.payments import authorize
 from services.policy import Policy
-from services.qualification import qualify
+from services.qualification import judge
 from services.reply import Answer, Reply
 from services.stores import Stores
-from storage import bookings, catalogue, matches, personal, reservations, technicians
+from storage import booking_requests, bookings, matches, personal, reservations, technicians
 from storage import idempotency as keys
-from storage import payments as payment_rows
+from storage.booking_requests import Wanted
 from storage.db import Tx
 from storage.ids import new_id
 from storage.journal import record
@@ -67,8 +69,7 @@ class Asked:
 async def request(stores: Stores, command: RequestBooking, context: Context) -> Answer:
     """Request a visit from the technician of a card; 201 with the booking once the payment is authorised."""
     try:
-        async with stores.db.transaction() as tx:
-            asked = await _hold(stores, tx, command, context)
+        asked = await _held(stores, command, context)
     except asyncpg.ExclusionViolationError:
         return await keep_refusal(stores, slot_taken(), context)
     if isinstance(asked, Reply | Refusal):
@@ -90,19 +91,29 @@ async def request(stores: Stores, command: RequestBooking, context: Context) -> 
             return await _abandon(tx, asked, Status.SUCCEEDED, slot_taken(), context)
 
 
+async def _held(stores: Stores, command: RequestBooking, context: Context) -> Asked | Answer:
+    """Hold; once more where a twin of this request took its key in between, and so has an answer for it."""
+    try:
+        async with stores.db.transaction() as tx:
+            return await _hold(stores, tx, command, context)
+    except asyncpg.UniqueViolationError:
+        async with stores.db.transaction() as tx:
+            return await _hold(stores, tx, command, context)
+
+
 async def _hold(stores: Stores, tx: Tx, command: RequestBooking, context: Context) -> Asked | Answer:
     """Check everything, hold the time, commit the intent; or answer at once."""
-    card = await matches.card_of(tx, command.match_id, command.card_id)
-    match = await matches.get(tx, command.match_id) if card is None else card
-    if match is None or not _may_book(match, context.actor):
+    wanted = await booking_requests.read(tx, command.match_id, command.card_id, context)
+    if wanted is None or not _may_book(wanted, context.actor):
         return Refusal("not_found", "There is no such match.")
-    began = await idempotency.begin(tx, context)
-    if isinstance(began, Reply | Refusal):
-        return began
-    begun = await _unsettled(tx, began)
-    checked = await _check(tx, card, command, context)
+    known = idempotency.known(wanted.key, wanted.actor_key, context)
+    if known is not None:
+        return known
+    begun = _unsettled(wanted, context)
+    checked = await _check(tx, wanted, command, context)
     if isinstance(checked, Refusal):
-        return await idempotency.refuse(tx, checked, context)
+        await record(tx, idempotency.replied(checked, context, wanted.actor_key), context)
+        return checked
     booking, technician_id = checked
     intent = begun or _intent(booking, command.payment_method, stores.policy, context)
     booking = replace(booking, booking_id=intent.booking_id)
@@ -110,16 +121,15 @@ async def _hold(stores: Stores, tx: Tx, command: RequestBooking, context: Contex
     held = reservations.Held(
         booking.booking_id, technician_id, taken.start, taken.end, context.now + timedelta(seconds=HOLD_S)
     )
+    claimed = keys.Claimed(booking.booking_id, context.now + timedelta(seconds=idempotency.LEASE_S))
     payload = {"intent_id": str(intent.intent_id), "booking_id": str(booking.booking_id)}
     run_at = context.now + timedelta(seconds=ABANDON_AFTER_S)
-    wanted = () if begun else (PaymentIntended(intent), JobWanted("abandon_authorization", payload, run_at))
-    await record(tx, [held, *wanted], context)
-    if context.claim is not None:
-        await keys.remember_booking(tx, context.claim, booking.booking_id)
+    asking = () if begun else (PaymentIntended(intent), JobWanted("abandon_authorization", payload, run_at))
+    await record(tx, [held, *asking, claimed], context)
     return Asked(booking, technician_id, intent)
 
 
-def _may_book(match: matches.Match | matches.MatchCard, actor: Actor) -> bool:
+def _may_book(match: Wanted, actor: Actor) -> bool:
     """Tell whose match may be booked: one's own; for its customer, by support or a dispatcher of its area."""
     if actor.role == Role.DISPATCHER:
         return match.area_id is not None and actor.covers(match.area_id)
@@ -136,9 +146,10 @@ def _intent(booking: Booking, method: str, policy: Policy, context: Context) -> 
 
 
 async def _check(
-    tx: Tx, card: matches.MatchCard | None, command: RequestBooking, context: Context
+    tx: Tx, wanted: Wanted, command: RequestBooking, context: Context
 ) -> tuple[Booking, UUID] | Refusal:
-    """Check card, place, time and technician, in this order, with the technician locked."""
+    """Check card, place, time and technician, in this order; the technician is locked."""
+    card = wanted.card
     if card is None:
         return Refusal("card_mismatch", "That card is not of that match.")
     if context.now > card.expires_at:
@@ -149,31 +160,26 @@ async def _check(
         return Refusal("outside_service_area", "The address lies outside our areas.")
     if area.area_id != card.area_id:
         return Refusal("card_mismatch", "The card was quoted for another area than the address lies in.")
-    key = await personal.key_of(tx, card.customer_id)
-    when = await _when(tx, card, command.starts_at, context.now)
+    grounds, key = wanted.grounds, wanted.customer_key
+    if grounds is None or grounds["technician"] is None:
+        return Refusal("quote_expired", "This card can no longer be booked; discover again.")
+    when = _when(card, technicians.from_document(grounds["technician"]), command.starts_at, context.now)
     if isinstance(when, Refusal) or key is None:
         return when if isinstance(when, Refusal) else Refusal("not_found", "There is no such match.")
-    passed = await qualify(
-        tx, card.technician_id, service=card.service, jurisdiction=card.jurisdiction, starts_at=when[0],
-        ends_at=when[1], now=context.now, place=place,
-    )  # fmt: skip
+    passed = judge(
+        grounds, service=card.service, starts_at=when[0], ends_at=when[1], now=context.now, place=place
+    )
     if isinstance(passed, Stopped):
         return not_qualified(passed)
     address = personal.seal(key, asdict(command.address))
     return _blank(card, when, address, command.fallback, context.now), card.technician_id
 
 
-async def _when(
-    tx: Tx, card: matches.MatchCard, asked_for: datetime | None, now: datetime
+def _when(
+    card: matches.MatchCard, technician: Technician, asked_for: datetime | None, now: datetime
 ) -> tuple[datetime, datetime] | Refusal:
-    """Return when the visit begins and ends, with the technician locked and their stale holds gone."""
-    service = await catalogue.service(tx, card.service)
-    technician = await technicians.get(tx, card.technician_id)
-    if service is None or technician is None:
-        return Refusal("quote_expired", "This card can no longer be booked; discover again.")
-    await reservations.lock_technician(tx, card.technician_id)
-    await reservations.release_stale_holds(tx, card.technician_id, now)
-    duration = timedelta(seconds=service.duration_s)
+    """Return when the visit begins and ends, in the hours that the technician works."""
+    duration = timedelta(seconds=card.duration_s)
     if asked_for is None:
         starts_at = max(card.starts_at, now)
         return starts_at, starts_at + duration
@@ -200,34 +206,33 @@ def _blank(
     )  # fmt: skip
 
 
-async def _unsettled(tx: Tx, booking_id: UUID | None) -> PaymentIntent | None:
+def _unsettled(wanted: Wanted, context: Context) -> PaymentIntent | None:
     """Return the intent that a dead predecessor of this key left: asking the gateway again finds the same answer.
 
     It may be answered already (the gateway's message came first); one that is being released is no longer ours.
     """
-    if booking_id is None:
+    if wanted.key is None or wanted.key.claimed_at < context.now - keys.KEPT_FOR:
         return None
-    intents = await payment_rows.of_booking(tx, booking_id)
-    resolved = {intent.parent_id for intent in intents}
-    for intent in intents:
+    resolved = {intent.parent_id for intent in wanted.begun}
+    for intent in wanted.begun:
         if intent.kind in HOLDS and intent.status in UNDECIDED and intent.intent_id not in resolved:
             return intent
     return None
 
 
-async def _still_ours(tx: Tx, intent: PaymentIntent) -> bool:
-    """Lock the intent and tell whether its hold may still carry a booking: nobody gave it up meanwhile."""
-    locked = await payment_rows.lock(tx, intent.intent_id)
-    if locked is None or locked.status not in UNDECIDED:
-        return False
-    others = await payment_rows.of_booking(tx, intent.booking_id)
-    return all(other.parent_id != intent.intent_id for other in others)
+def _still_ours(intents: Sequence[PaymentIntent], intent: PaymentIntent) -> bool:
+    """Tell whether a hold, locked, may still carry a booking: nobody gave it up meanwhile."""
+    stands = any(each.intent_id == intent.intent_id and each.status in UNDECIDED for each in intents)
+    return stands and all(each.parent_id != intent.intent_id for each in intents)
 
 
 async def _confirm(stores: Stores, tx: Tx, asked: Asked, outcome: Authorized, context: Context) -> Answer:
     """Commit the booking with its first events, the firm time, the settled intent and the answer."""
-    await reservations.lock_technician(tx, asked.technician_id)
-    if not await _still_ours(tx, asked.intent):
+    around = await booking_requests.confirming(
+        tx, asked.technician_id, asked.intent.intent_id, context, customer_id=asked.booking.customer_id,
+        area_id=asked.booking.area_id,
+    )  # fmt: skip
+    if not _still_ours(around.intents, asked.intent):
         await record(tx, [reservations.LetGo(asked.booking.booking_id, asked.technician_id)], context)
         refusal = Refusal("not_ready", "The payment took too long and was let go; nothing was booked.")
         return await idempotency.refuse(tx, refusal, context)
@@ -243,15 +248,15 @@ async def _confirm(stores: Stores, tx: Tx, asked: Asked, outcome: Authorized, co
         asked.intent.intent_id, asked.intent.amount, asked.intent.currency, outcome.verified_only
     )
     authorized = apply(requested.booking, paid, context.now)
-    around = await surroundings(tx, [authorized.booking])
     booking = authorized.booking
-    reply = Reply(201, view_for(booking, around, context.actor), version=booking.version)
+    shown = view_for(booking, around_one(booking, around), context.actor)
+    reply = Reply(201, shown, version=booking.version)
     facts: list[Fact] = [
         *timed(stores.policy, (requested,)),
         authorized,
         taken_time(booking, asked.technician_id, stores.policy.travel_buffer_s),
         PaymentSettled(asked.intent.intent_id, Status.SUCCEEDED, outcome.gateway_ref),
-        *await idempotency.kept(tx, reply, context, booking.booking_id),
+        *idempotency.replied(reply, context, around.actor_key, booking.booking_id),
     ]
     if outcome.verified_only:
         near = booking.starts_at - timedelta(seconds=stores.policy.verify_only_after_s)

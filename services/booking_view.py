@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from domain.booking import TURNED_DOWN, Booking
@@ -18,7 +18,7 @@ from domain.refusals import Refusal
 from services.paging import foreign_cursor
 from services.reply import Answer, Reply
 from services.stores import Stores
-from storage import bookings, catalogue, personal
+from storage import booking_commands, bookings, catalogue, personal
 from storage import credentials as credential_rows
 from storage.db import Tx
 
@@ -45,6 +45,33 @@ async def surroundings(tx: Tx, found: Iterable[Booking]) -> Surroundings:
         names=await bookings.names(tx, list(people)),
         areas=areas,
         addresses={b.booking_id: personal.unseal(keys.get(b.customer_id), b.address) for b in found},
+    )
+
+
+class Around(Protocol):
+    """What was read around one booking."""
+
+    @property
+    def customer_name(self) -> str | None: ...
+    @property
+    def technician_name(self) -> str | None: ...
+    @property
+    def photo_url(self) -> str | None: ...
+    @property
+    def area_name(self) -> str | None: ...
+    @property
+    def customer_key(self) -> bytes | None: ...
+
+
+def around_one(booking: Booking, read: Around) -> Surroundings:
+    """Return what one booking needs to be shown from what was read with it."""
+    names: dict[UUID, tuple[str, str | None]] = {booking.customer_id: (read.customer_name or "", None)}
+    if booking.technician_id is not None:
+        names[booking.technician_id] = (read.technician_name or "", read.photo_url)
+    return Surroundings(
+        names=names,
+        areas={} if read.area_name is None else {booking.area_id: read.area_name},
+        addresses={booking.booking_id: personal.unseal(read.customer_key, booking.address)},
     )
 
 
@@ -144,11 +171,11 @@ async def visible(stores: Stores, booking_id: UUID, actor: Actor) -> Refusal | N
 async def read(stores: Stores, booking_id: UUID, context: Context) -> Answer:
     """Read one booking."""
     async with stores.db.reading() as tx:
-        booking = await bookings.get(tx, booking_id)
-        if booking is None or not may_read(booking, context.actor):
-            return not_found()
-        around = await surroundings(tx, [booking])
-    return Reply(200, view_for(booking, around, context.actor), version=booking.version)
+        opened = await booking_commands.read(tx, booking_id, context)
+    if opened is None or not may_read(opened.booking, context.actor):
+        return not_found()
+    shown = view_for(opened.booking, around_one(opened.booking, opened), context.actor)
+    return Reply(200, shown, version=opened.booking.version)
 
 
 async def list_(  # noqa: PLR0913 - each is one filter of the contract

@@ -1,6 +1,7 @@
 """Idempotency keys: claimed before the work, answered in the same commit as the work."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -28,9 +29,6 @@ RETURNING booking_id
 SEEN = """
 SELECT fingerprint, status, body, booking_id FROM app.idempotency_keys WHERE principal = $1 AND route = $2 AND key = $3
 """
-REMEMBER_BOOKING = """
-UPDATE app.idempotency_keys SET booking_id = $4 WHERE principal = $1 AND route = $2 AND key = $3
-"""
 FORGET = (
     "DELETE FROM app.idempotency_keys WHERE principal = $1 AND route = $2 AND key = $3 AND status IS NULL"
 )
@@ -39,10 +37,25 @@ SWEEP = "DELETE FROM app.idempotency_keys WHERE created_at < $1"
 KEPT_FOR = timedelta(hours=24)
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed(Fact):
+    """The key of this request is held until then, for the booking that it is making."""
+
+    booking_id: UUID
+    until: datetime
+
+
 def rows(fact: Fact, event_id: UUID, context: Context) -> Iterator[Row]:  # noqa: ARG001 - a Writer's signature
-    """Yield the answer of this request's claim, and the claim itself where it was not taken before."""
-    if isinstance(fact, Replied) and context.claim is not None:
-        c = context.claim
+    """Yield the claim of a key, or the answer of this request, with the claim where it was not taken before."""
+    c = context.claim
+    if c is None:
+        return
+    if isinstance(fact, Claimed):
+        yield Row("claims", {
+            "principal": c.principal, "route": c.route, "key": c.key, "fingerprint": c.fingerprint,
+            "locked_until": fact.until, "booking_id": fact.booking_id, "at": context.now,
+        })  # fmt: skip
+    elif isinstance(fact, Replied):
         yield Row("replies", {
             "principal": c.principal, "route": c.route, "key": c.key, "fingerprint": c.fingerprint,
             "status": fact.status, "body": fact.sealed, "booking_id": fact.booking_id, "at": context.now,
@@ -67,11 +80,6 @@ async def claim(tx: Tx, c: Claim, now: datetime, lease_s: float) -> tuple[bool, 
 async def seen(tx: Tx, c: Claim) -> asyncpg.Record | None:
     """Read what a key stands for."""
     return await tx.fetchrow(SEEN, c.principal, c.route, c.key)
-
-
-async def remember_booking(tx: Tx, c: Claim, booking_id: UUID) -> None:
-    """Bind the key to the booking that it is creating, so that a retry goes on with the same one."""
-    await tx.execute(REMEMBER_BOOKING, c.principal, c.route, c.key, booking_id)
 
 
 async def forget(tx: Tx, c: Claim) -> None:

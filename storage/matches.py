@@ -1,6 +1,6 @@
 """Matches: written whole, once, and never changed; read by the customer card by card, by staff in full."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -95,6 +95,27 @@ def rows(fact: Fact, _event_id: UUID, context: Context) -> Iterator[Row]:
         )
         for candidate in fact.candidates:
             yield Row("match_candidates", dict(candidate))
+
+
+def from_document(document: Mapping[str, Any]) -> MatchCard:
+    """Read a card from its row as JSON."""
+    asked_for = document["asked_for"]
+    return MatchCard(
+        match_id=UUID(document["match_id"]),
+        card_id=UUID(document["card_id"]),
+        position=document["position"],
+        customer_id=UUID(document["customer_id"]),
+        service=document["service"],
+        experience=tuple(document["experience"]),
+        technician_id=UUID(document["technician_id"]),
+        quote=Price(**document["quote"]),
+        starts_at=datetime.fromisoformat(document["starts_at"]),
+        asked_for=datetime.fromisoformat(asked_for) if asked_for else None,
+        expires_at=datetime.fromisoformat(document["expires_at"]),
+        area_id=UUID(document["area_id"]),
+        jurisdiction=document["jurisdiction"],
+        duration_s=document["duration_s"],
+    )
 
 
 async def get(tx: Tx, match_id: UUID) -> Match | None:

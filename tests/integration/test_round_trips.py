@@ -13,9 +13,12 @@ import pytest
 from tests.conftest import Database
 from tests.integration.door import Door, open_door
 from tests.integration.round_trips import Tap, tapped
-from tests.integration.world import World, open_world
+from tests.integration.world import HOME, World, open_world
 
 READ_AND_WRITE = 2  # app.open_command, app.record_command
+HOLD = 5  # BEGIN, app.open_request, the areas, app.record, COMMIT
+CONFIRM = 5  # BEGIN, app.open_confirmation, the number and the policy, app.record, COMMIT
+READ = 1
 
 
 @pytest.fixture
@@ -66,3 +69,36 @@ async def test_each_command_on_a_booking_reads_once_and_writes_once(
         for n, booking_id in enumerate(bookings):
             trips = await command(tapped_door, tap, booking_id, name, body, tapped_world.technicians[n])
         assert trips == READ_AND_WRITE, (name, tap.said)
+
+
+async def test_a_request_asks_and_confirms(tapped_world: World, tapped_door: Door, tap: Tap) -> None:
+    """Two transactions of ours with the gateway's books between them, which a company outside would keep."""
+    for n in range(2):
+        match_id, cards = await tapped_world.match(
+            datetime.now(UTC) + timedelta(minutes=20 + 90 * n), asked=(0,)
+        )
+        body = {
+            "match_id": str(match_id),
+            "card_id": str(cards[0]),
+            "address": {"line1": "12 Harbor Street", "city": "Baltimore", "postcode": "21231",
+                        "lat": HOME[0], "lon": HOME[1]},
+            "payment_method": "sandbox_ok",
+        }  # fmt: skip
+        token = await tapped_door.token(tapped_world.customers[0])
+        tap.start_over()
+        said = await tapped_door.ask("POST", "/v1/bookings", body, who=token, key=True)
+        assert said.status == 201, said.body
+    gateway = [sql for sql in tap.said if "sandbox" in sql or "advisory" in sql]
+    of_the_gateway = len(gateway) + len(("BEGIN", "COMMIT"))
+    assert tap.answers - of_the_gateway == HOLD + CONFIRM, tap.said
+
+
+async def test_a_booking_is_read_at_once(tapped_world: World, tapped_door: Door, tap: Tap) -> None:
+    """A booking is read with all that it is shown with, at once."""
+    booking_id = await tapped_world.book(asked=(0,))
+    token = await tapped_door.token(tapped_world.customers[0])
+    for _ in range(2):
+        tap.start_over()
+        said = await tapped_door.ask("GET", f"/v1/bookings/{booking_id}", who=token)
+        assert said.status == 200
+    assert tap.answers == READ, tap.said

@@ -43,6 +43,7 @@ async def book(customer: WatchedPage) -> None:
     await page.get_by_test_id("credential-view").get_by_text("Maryland").first.wait_for()
     await page.keyboard.press("Escape")
     await card.get_by_test_id("choose").click()
+    await page.get_by_test_id("cancellation-policy").get_by_text("25 % to 50 %").wait_for(timeout=10_000)
     await customer.press("confirm")
     await customer.until("window.doorstep.state.state === 'requested'")
 

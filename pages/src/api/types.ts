@@ -227,6 +227,14 @@ export interface CancellationCost {
   policy_version: number;
 }
 
+/** Basis points of the price without tax, by state and by the time left. */
+export interface CancellationPolicy {
+  version: number;
+  free_until_s: number;
+  tiers: { state: BookingState; fee_bp: number; lead_under_s: number | null }[];
+  no_show_fee_bp: number;
+}
+
 export interface Me {
   display_name?: string;
   email?: string;

@@ -1,9 +1,9 @@
 /** The last look before a visit is asked for: who, where, what it costs, and how it is paid. */
 import type { Api } from "../api/client.ts";
 import { Problem } from "../api/problem.ts";
-import type { Booking, Card, Discovery } from "../api/types.ts";
-import { dayAndTime, money } from "../text/format.ts";
-import { fill, h } from "../ui/dom.ts";
+import type { Booking, CancellationPolicy, Card, Discovery } from "../api/types.ts";
+import { dayAndTime, decimal, money } from "../text/format.ts";
+import { fill, h, setText } from "../ui/dom.ts";
 import { errorBox, face, runBusy } from "../ui/parts.ts";
 import { openSheet } from "../ui/sheet.ts";
 import type { PlacePicker } from "./place_picker.ts";
@@ -39,6 +39,7 @@ export function confirmBooking({ api, discovery, card, place, booked }: Options)
   const methods = h("fieldset.methods", null, h("legend.label", null, "Payment"), ...METHODS.map(method));
   const fallback = h("input", { type: "checkbox", id: "fallback" });
   const errors = h("div.errors");
+  const policy = h("p.hint", { "data-testid": "cancellation-policy" });
   const submit = h(
     "button.button.primary.wide",
     { type: "submit", "data-testid": "confirm" },
@@ -67,7 +68,9 @@ export function confirmBooking({ api, discovery, card, place, booked }: Options)
     errors,
     submit,
     h("p.hint", null, "You pay after the visit. The amount is only reserved now."),
+    policy,
   );
+  void policyWords(api, discovery, card).then((words) => setText(policy, words));
   const sheet = openSheet("Ask for this visit", form);
   sheet.element.dataset["testid"] = "confirm-sheet";
   const request = async (): Promise<void> => {
@@ -97,6 +100,21 @@ export function confirmBooking({ api, discovery, card, place, booked }: Options)
     fill(errors);
     void runBusy(submit, request);
   });
+}
+
+/** What cancelling would cost, in a sentence; nothing when that cannot be told now: it is asked again before cancelling. */
+async function policyWords(api: Api, { area_id }: Discovery, card: Card): Promise<string> {
+  const where = area_id ? `?area_id=${area_id}` : "";
+  const { in_force } = await api
+    .get<{ in_force: CancellationPolicy | null }>(`/cancellation-policies${where}`)
+    .catch(() => ({ in_force: null }));
+  if (!in_force) return "";
+  const fees = in_force.tiers.map((tier) => tier.fee_bp).filter((fee) => fee > 0);
+  if (fees.length === 0) return "Cancelling is free.";
+  const percent = [...new Set([Math.min(...fees), Math.max(...fees)].map((fee) => `${decimal(fee / 100, 0)} %`))].join(" to ");
+  const freeUntil = Date.parse(card.earliest_start) - in_force.free_until_s * 1000;
+  const from = freeUntil > Date.now() ? `until ${dayAndTime(new Date(freeUntil).toISOString())}` : "until they accept";
+  return `Cancelling is free ${from}, then ${percent} of the price without tax.`;
 }
 
 function bill({ price }: Card): HTMLElement {

@@ -24,7 +24,7 @@ from services.posting import AddressRefusedError, Poster, UnreachableError
 
 WITHIN_S = 8.0  # the address is somebody else's choice: it gets less of our time
 SIGNATURE_TTL = timedelta(hours=12)
-LONGEST_BODY = 1000  # characters; the record of a push message ends at 4096 bytes
+LONGEST_TITLE, LONGEST_BODY = 100, 700  # characters of up to 4 bytes: a push service takes 4096 bytes in all
 GONE = frozenset({404, 410})
 
 
@@ -97,7 +97,7 @@ def _document(letter: Letter) -> bytes:
         {
             "notification_id": str(letter.notification_id),
             "template": letter.template,
-            "title": letter.title[:LONGEST_BODY],
+            "title": letter.title[:LONGEST_TITLE],
             "body": letter.body[:LONGEST_BODY],
             "lang": letter.language,
             "link": letter.link,

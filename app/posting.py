@@ -30,8 +30,8 @@ FIRST_FREE_PORT = (
 )
 WEB_PORTS = (80, 443)
 CONNECT_WITHIN_S = 5.0
-AT_ONCE = 64  # connections of one process; a further post waits for one within its own time
-AT_ONCE_FOR_ONE_HOST = 4
+AT_ONCE = 128  # connections of one process; a further post waits for one within its own time
+AT_ONCE_FOR_ONE_HOST = 8
 LOOKUPS_AT_ONCE = (
     64  # threads, made when needed: one slow name server holds up neither other posts nor passwords
 )

@@ -36,9 +36,7 @@ from storage.webhook_deliveries import Delivery
 log = structlog.get_logger(__name__)
 
 ANSWER_WITHIN_S = 15.0
-AT_ONCE = (
-    2  # posts to one webhook under way, in all processes together; further ones wait in the table of jobs
-)
+AT_ONCE = 4  # posts to one webhook under way, in all processes; further ones wait in the table of jobs
 LOOK_EVERY_S = 1.0  # for the first webhook of a house
 
 

@@ -49,6 +49,7 @@ class Declined(Happened):
     type: ClassVar[str] = "booking.declined"
     technician_id: UUID
     final: bool
+    reason_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Released(Happened):
     type: ClassVar[str] = "booking.released"
     technician_id: UUID
     deadline_at: datetime
+    reason_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ class Cancelled(Happened):
     by_role: str
     fee_amount: int
     policy: str
+    reason_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

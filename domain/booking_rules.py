@@ -46,14 +46,22 @@ def accept(booking: Booking, actor: Actor, now: datetime, evidence: dict[str, An
     return (apply(booking, ev.Accepted(booking.technician_id, evidence), now),)
 
 
-def decline(booking: Booking, actor: Actor, now: datetime, *, sealed: bytes, final: bool) -> Facts | Refusal:
+def decline(
+    booking: Booking,
+    actor: Actor,
+    now: datetime,
+    *,
+    sealed: bytes,
+    final: bool,
+    reason_code: str | None = None,
+) -> Facts | Refusal:
     """The asked technician says no, for a `sealed` reason; unless `final`, the next card is asked."""
     row = permitted(booking, "decline", actor.role)
     if isinstance(row, Refusal):
         return row
     if booking.technician_id is None:
         return Refusal("booking_state", "No technician is asked at the moment.")
-    return (apply(booking, ev.Declined(booking.technician_id, final), now, note=sealed),)
+    return (apply(booking, ev.Declined(booking.technician_id, final, reason_code), now, note=sealed),)
 
 
 def expire(booking: Booking, now: datetime, *, final: bool) -> Facts | Refusal:
@@ -184,8 +192,11 @@ def cancel(
     if row.target == State.REQUESTED:
         if booking.technician_id is None:
             return Refusal("booking_state", "No technician has this booking.")
-        return (apply(booking, ev.Released(booking.technician_id, deadline_at), now, note=sealed),)
-    event = apply(booking, ev.Cancelled(actor.role, fee_amount, policy), now, note=sealed)
+        released = ev.Released(booking.technician_id, deadline_at, command.reason_code)
+        return (apply(booking, released, now, note=sealed),)
+    event = apply(
+        booking, ev.Cancelled(actor.role, fee_amount, policy, command.reason_code), now, note=sealed
+    )
     if actor.role == Role.CUSTOMER:
         return (event,)
     return (event, Decided("booking.cancelled", "booking", str(booking.booking_id), command.reason))

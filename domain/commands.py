@@ -2,7 +2,26 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
+
+
+class ReasonCode(StrEnum):
+    """Why a visit will not take place, or not by this technician, as reports count it."""
+
+    ANOTHER_TIME = "another_time"
+    CHANGED_MIND = "changed_mind"
+    FOUND_ANOTHER = "found_another"
+    PRICE = "price"
+    TOO_LATE = "too_late"
+    PERSONAL = "personal"  # nobody's health belongs into what is kept for ever
+    NO_TIME = "no_time"
+    TOO_FAR = "too_far"
+    VEHICLE = "vehicle"
+    NOT_MY_WORK = "not_my_work"
+    UNSAFE = "unsafe"
+    MISTAKE = "mistake"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +55,10 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """No, because."""
+    """No, because: in words, which are sealed, and as a code, which is counted."""
 
     reason: str
+    reason_code: ReasonCode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +106,7 @@ class Cancel:
     """The visit will not take place (from its technician: give it back)."""
 
     reason: str
+    reason_code: ReasonCode | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from domain import commands
 from domain.booking import TRANSITIONS, State
 from domain.booking_rules import NOTE_BY
+from domain.commands import ReasonCode
 from domain.context import Context, Role
 from domain.refusals import Refusal
 from rest.models import Body, Instant, Lat, ListView, Lon, Money, MoneyView, Nothing, Page, View
@@ -171,6 +172,12 @@ class ReasonBody(Body):
     reason: str = Field(min_length=1, max_length=500, pattern=r"\S")
 
 
+class TurnDownBody(ReasonBody):
+    """Why: in words for the people of this visit, and as a code for reports."""
+
+    reason_code: ReasonCode | None = Field(default=None, strict=False)
+
+
 class StartBody(Body):
     """The code that the customer was told to ask for, if there is one."""
 
@@ -317,11 +324,10 @@ async def accept(ask: Ask) -> Answer:
 
 
 @_command("decline")
-async def decline(ask: Ask[ReasonBody]) -> Answer:
+async def decline(ask: Ask[TurnDownBody]) -> Answer:
     """Decline a request; with `fallback` the next card is asked."""
-    return await booking_offers.decline(
-        ask.stores, ask.id("booking_id"), commands.Decline(ask.body.reason), ask.context
-    )
+    command = commands.Decline(ask.body.reason, ask.body.reason_code)
+    return await booking_offers.decline(ask.stores, ask.id("booking_id"), command, ask.context)
 
 
 @_command("depart", "not_qualified")
@@ -364,11 +370,10 @@ async def complete(ask: Ask) -> Answer:
 
 
 @_command("cancel")
-async def cancel(ask: Ask[ReasonBody]) -> Answer:
+async def cancel(ask: Ask[TurnDownBody]) -> Answer:
     """Cancel, with the fee that the policy names. From its technician: give the visit back."""
-    return await booking_offers.cancel(
-        ask.stores, ask.id("booking_id"), commands.Cancel(ask.body.reason), ask.context
-    )
+    command = commands.Cancel(ask.body.reason, ask.body.reason_code)
+    return await booking_offers.cancel(ask.stores, ask.id("booking_id"), command, ask.context)
 
 
 @_command("no-show")

@@ -32,7 +32,8 @@ async def decline(stores: Stores, booking_id: UUID, command: commands.Decline, c
     async def rule(tx: Tx, booking: Booking) -> Facts | Refusal:
         following = await _next_offer(tx, stores.policy, booking, context)
         words = await sealed(tx, context, command.reason)
-        facts = rules.decline(booking, context.actor, context.now, sealed=words, final=following is None)
+        facts = rules.decline(booking, context.actor, context.now, sealed=words, final=following is None,
+                              reason_code=command.reason_code)  # fmt: skip
         return await _then(tx, stores.policy, facts, following, "declined", context)
 
     return await run(stores, booking_id, context, rule)

@@ -1,6 +1,6 @@
 """Reports over stories with known numbers: each figure is the one that a person would count by hand."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID
 
@@ -151,6 +151,30 @@ async def test_completion_tells_how_visits_ended_and_why(door: Door) -> None:
     support = await read(door, "completion", who=await hire(door, Role.SUPPORT))
     assert support["totals"]["amounts"] is None
     assert [r["amounts"] for r in support["rows"]] == [None]
+
+
+async def test_reasons_are_counted_by_their_codes(door: Door) -> None:
+    """A code given with the words is counted; none is needed; one that nobody knows is refused."""
+    world = door.world
+    bodies: list[dict[str, str]] = [{"reason": "flu", "reason_code": "personal"}, {"reason": "never mind"}]
+    for body, hours in zip(bodies, (2, 6), strict=True):
+        booking_id = await world.book(datetime.now(UTC) + timedelta(hours=hours), asked=(0,))
+        path, who = f"/v1/bookings/{booking_id}/cancel", world.customers[0]
+        wrong = await door.ask("POST", path, {**body, "reason_code": "bored"}, who=who, key=True)
+        assert (wrong.status, wrong.body["errors"][0]["pointer"]) == (422, "/reason_code")
+        assert (await door.ask("POST", path, body, who=who, key=True)).status == 200
+    declined = await world.book(datetime.now(UTC) + timedelta(hours=9), asked=(1,))
+    body = {"reason": "the car", "reason_code": "vehicle"}
+    path = f"/v1/bookings/{declined}/decline"
+    assert (await door.ask("POST", path, body, who=world.technicians[1], key=True)).status == 200
+    await count_all(world)
+    today = datetime.now(UTC).date()
+    report = await read(
+        door, "completion", f"from={today - timedelta(days=1)}&to={today + timedelta(days=1)}"
+    )
+    assert {(r["outcome"], r["reason_code"]) for r in report["reasons"]} == {
+        ("cancelled", "personal"), ("cancelled", None), ("declined", "vehicle"),
+    }  # fmt: skip
 
 
 async def test_arrivals_against_the_promise(door: Door) -> None:

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import secrets
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -52,19 +53,25 @@ EXPIRED = Refusal("token_expired", "This token has run out.")
 
 async def authenticate(stores: Stores, token: str, now: datetime) -> Actor | Refusal:
     """Return who presents this access token, or `unauthenticated`, `token_expired`, `token_revoked`."""
-    key = _access_key(stores.secret_key)
     try:
-        if jwt.get_unverified_header(token).get("kid") != _key_id(key):
-            return NO_SUCH_TOKEN
-        claims = jwt.decode(token, key, algorithms=[ALGORITHM], audience=AUDIENCE, options=_CHECKED)
-        actor = _actor(claims)
+        actor, ends_at_s = _verified(stores.secret_key, token)
     except (jwt.PyJWTError, ValueError, KeyError, TypeError):
         return NO_SUCH_TOKEN
-    if claims["exp"] <= now.timestamp():
+    if ends_at_s <= now.timestamp():
         return EXPIRED
     if actor.family_id is not None and stores.hot.is_revoked(actor.family_id):
         return REVOKED
     return actor
+
+
+@lru_cache(maxsize=4096)  # what is over is verified again; what does not verify raises, and is not kept
+def _verified(secret_key: bytes, token: str) -> tuple[Actor, float]:
+    """Verify a token's signature once for its life of minutes; whether it ran out or was revoked is asked each time."""
+    key = _access_key(secret_key)
+    if jwt.get_unverified_header(token).get("kid") != _key_id(key):
+        raise jwt.InvalidKeyError("signed with another key")
+    claims = jwt.decode(token, key, algorithms=[ALGORITHM], audience=AUDIENCE, options=_CHECKED)
+    return _actor(claims), float(claims["exp"])
 
 
 def expires_at(token: str) -> datetime:

@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS app.schema_migrations (
 )
 """
 SELECT_HISTORY = "SELECT version, checksum FROM app.schema_migrations"
+HAS_JOURNAL = "SELECT to_regprocedure('app.renew_record()') IS NOT NULL"
+RENEW_JOURNAL = "SELECT app.renew_record()"  # a plan of its own for each writer that the files brought
 INSERT_HISTORY = "INSERT INTO app.schema_migrations (version, name, checksum) VALUES ($1, $2, $3)"
 
 
@@ -85,6 +87,8 @@ async def migrate(url: str, *, folder: Path = MIGRATIONS_DIR) -> list[str]:
         pending = [migration for migration in migrations if migration.version not in applied]
         for migration in pending:
             await _apply(connection, migration)
+        if pending and await connection.fetchval(HAS_JOURNAL):
+            await connection.execute(RENEW_JOURNAL)
         return [migration.label for migration in pending]
     finally:
         await connection.close()  # and with it the session's lock

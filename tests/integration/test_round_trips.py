@@ -102,3 +102,17 @@ async def test_a_booking_is_read_at_once(tapped_world: World, tapped_door: Door,
         said = await tapped_door.ask("GET", f"/v1/bookings/{booking_id}", who=token)
         assert said.status == 200
     assert tap.answers == READ, tap.said
+
+
+async def test_the_journal_plans_every_writer_once(tapped_world: World) -> None:
+    """After migrations, each table's writer stands in `app.record` itself: none is planned anew at each call."""
+    async with tapped_world.stores.db.reading() as tx:
+        journal = await tx.fetchval(
+            "SELECT prosrc FROM pg_proc WHERE oid = 'app.record(jsonb)'::regprocedure"
+        )
+        writers = await tx.fetch(
+            "SELECT proname FROM pg_proc WHERE pronamespace = 'app'::regnamespace AND proname LIKE 'write\\_%'"
+        )
+    missing = [row["proname"] for row in writers if f"app.{row['proname']}(" not in journal]
+    assert len(writers) > 15
+    assert not missing

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from domain import booking_rules as rules
 from domain import commands
+from domain.alerts import OF_A_LEG, Kind, ended_by
 from domain.booking import FINAL, OPEN, Booking, BookingEvent, State, apply
 from domain.context import Actor, Role
 from domain.facts import Fact
@@ -19,6 +20,13 @@ from tests.unit.bookings import CUSTOMER, NOON, TECHNICIANS, blank, requested
 ROLES = st.sampled_from(
     [Role.CUSTOMER, Role.TECHNICIAN, Role.DISPATCHER, Role.SUPPORT, Role.FOUNDER, Role.SYSTEM]
 )
+
+MAY_STAND = dict.fromkeys(State, frozenset[Kind]()) | {
+    State.REQUESTED: frozenset({Kind.UNANSWERED}),
+    State.ACCEPTED: frozenset({Kind.LATE_TO_START}),
+    State.EN_ROUTE: OF_A_LEG | {Kind.LATE_TO_START},
+    State.IN_SERVICE: frozenset({Kind.OVERRUN}),
+}
 
 
 class BookingLife(RuleBasedStateMachine):
@@ -31,6 +39,7 @@ class BookingLife(RuleBasedStateMachine):
         self.events: list[tuple[BookingEvent, datetime]] = []
         self.now = NOON
         self.final: State | None = None
+        self.alerts: set[Kind] = set()
 
     @initialize()
     def ask(self) -> None:
@@ -48,6 +57,7 @@ class BookingLife(RuleBasedStateMachine):
             if isinstance(fact, BookingEvent):
                 self.events.append((fact, self.now))
                 self.booking = fact.booking
+                self.alerts -= ended_by(fact.happened)
         if self.booking.state in FINAL and self.final is None:
             self.final = self.booking.state
 
@@ -116,6 +126,17 @@ class BookingLife(RuleBasedStateMachine):
                 self.booking, commands.Override(state, "because"), self._actor(role), self.now, wait_s=600
             )
         )
+
+    @rule(kind=st.sampled_from(list(Kind)))
+    def alert(self, kind: Kind) -> None:
+        """Whatever may be wrong with a booking in this state is told."""
+        if kind in MAY_STAND[self.booking.state]:
+            self.alerts.add(kind)
+
+    @invariant()
+    def alerts_end_with_their_cause(self) -> None:
+        """However a booking goes on, no alert stands that its state cannot have: none outlives the booking."""
+        assert self.alerts <= MAY_STAND[self.booking.state]
 
     @invariant()
     def row_is_the_fold_of_its_events(self) -> None:

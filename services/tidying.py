@@ -37,6 +37,7 @@ def kept_for(policy: Policy) -> Mapping[str, timedelta]:
         "deadlines": timedelta(days=policy.deadlines_kept_d),
         "dead_letters": timedelta(days=policy.dead_letters_kept_d),
         "webhook_deliveries": timedelta(days=policy.webhook_deliveries_kept_d),
+        "notifications": timedelta(days=policy.stories_kept_d),
         "requests": timedelta(days=policy.stories_kept_d),
         "jobs": timedelta(days=policy.stories_kept_d),
     }

@@ -14,6 +14,7 @@ FORGET: Mapping[str, str] = {
     "relayed": "SELECT app.forget_relayed($1, $2::integer)",
     "requests": "SELECT app.forget_requests($1, $2::integer)",
     "jobs": "SELECT app.forget_jobs($1, $2::integer)",
+    "notifications": "SELECT app.forget_notifications($1, $2::integer)",
     "webhook_deliveries": "SELECT app.forget_webhook_deliveries($1, $2::integer)",
     "deadlines": """
 WITH gone AS (

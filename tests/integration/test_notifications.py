@@ -14,7 +14,7 @@ import pytest
 from domain import commands
 from domain.context import SYSTEM, Context
 from domain.notifying import EMAIL, SMS, WEB_PUSH, QuietHours
-from services import booking, booking_offers, jobs, notification_sending, subscribers
+from services import booking, booking_offers, jobs, notification_sending, subscribers, tidying
 from services.channels.channel import Channels, Letter, Sent, To
 from services.channels.log import only_log
 from services.job import Later
@@ -389,6 +389,27 @@ async def test_no_log_line_tells_who_was_told_what(
     assert "technician_requested" in written
     for secret in ("test.example", "Technician 0", "Haircut", "Harbor"):
         assert secret not in written
+
+
+async def test_old_notifications_go_with_old_stories(house: House) -> None:
+    """Finished ones with their attempts, after the policy's time; nobody may take a young one."""
+    await house.world.book()
+    await house.hear()
+    await house.send()
+    await house.world.book(datetime.now(UTC) + timedelta(hours=5), customer=1)
+    await house.hear()
+    stores = house.world.stores
+    assert "notifications" not in await tidying.would_go(stores, datetime.now(UTC) + timedelta(days=500))
+    await house.owner.execute("ALTER TABLE app.notification_attempts DISABLE TRIGGER refuse_row_change")
+    await house.owner.execute("UPDATE app.notification_attempts SET at = now() - interval '401 days'")
+    await house.owner.execute("ALTER TABLE app.notification_attempts ENABLE TRIGGER refuse_row_change")
+    await house.owner.execute(
+        "UPDATE app.notifications SET wanted_at = now() - interval '401 days', "
+        "finished_at = finished_at - interval '401 days'"
+    )
+    assert (await tidying.tidy(stores, datetime.now(UTC)))["notifications"] == 1
+    assert await house.attempts() == []
+    assert len(await house.wanted()) == 1
 
 
 def test_an_id_follows_from_its_parts() -> None:

@@ -21,7 +21,7 @@ from app.seeds.history import City, Hand, House, plan_day
 from app.seeds.ids import seeded_id
 from app.seeds.licences import licences
 from app.seeds.people import DEMO, HOME, MEASURED, ZONE, Cast, Worker, cast
-from app.seeds.visits import Teller, sandbox_ref
+from app.seeds.visits import Teller, looks, sandbox_ref
 from domain.commands import Address
 from domain.context import Actor, Context, Role
 from domain.facts import Decided, Fact
@@ -30,7 +30,7 @@ from geo.areas import AreaIndex
 from services.passwords import Passwords
 from services.policy import Policy
 from services.qualification import rules_at
-from storage import bookings, catalogue, credentials, payouts, personal, sandbox, technicians
+from storage import bookings, catalogue, credentials, matches, payouts, personal, sandbox, technicians
 from storage.db import Database, Tx
 from storage.journal import record_all
 
@@ -190,6 +190,7 @@ async def _tell_day(db: Database, past: City, day: date) -> int:
         tellers = [Teller(each, await bookings.next_number(tx), keys, past.policy) for each in planned]
         for steps in zip_longest(*(teller.tell() for teller in tellers)):
             await record_all(tx, [step for step in steps if step is not None])
+        await tx.executemany(matches.VIEWED, [look for each in planned for look in looks(each)])
         done = [intent for teller in tellers for intent in teller.operations]
         await tx.executemany(
             sandbox.INSERT,

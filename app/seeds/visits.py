@@ -7,7 +7,7 @@ in the sandbox gateway's books, so that a refund of an old visit works like that
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.seeds.history import Planned
@@ -16,6 +16,7 @@ from app.seeds.people import DEMO
 from domain import booking_events as ev
 from domain import cancellation, ledger
 from domain.booking import Booking, BookingEvent, State, apply
+from domain.commands import ReasonCode
 from domain.context import SYSTEM, Actor, Context, Role
 from domain.facts import Fact, JobWanted
 from domain.matching import MatchMade
@@ -40,7 +41,24 @@ type Step = tuple[Sequence[Fact], Context]
 COMMENTS = ("On time and very careful.", "Friendly, quick, left everything clean.", "Explained it all. Thank you!",
             "Would book again.", "A bit late, but called before.")  # fmt: skip
 FAVOURITE = f"technician@{DEMO}"
+SAID_NO = (ReasonCode.NO_TIME, ReasonCode.NO_TIME, ReasonCode.TOO_FAR, ReasonCode.VEHICLE)
+CANCELLED = (ReasonCode.ANOTHER_TIME, ReasonCode.CHANGED_MIND, ReasonCode.FOUND_ANOTHER, ReasonCode.PERSONAL)
 LATE = "Traffic on Eastern Avenue, ten minutes behind. Sorry!"
+
+
+def looks(planned: Planned) -> Iterator[tuple[object, object, str, datetime]]:
+    """Iterate over what the customer looked at (match, card, how, when): down to the chosen card, which was opened."""
+    chance = random.Random(f"look {planned.name}")
+    shown = [row for row in planned.candidates if row.get("card_id")]
+    place = next(place for place, row in enumerate(shown) if row["card_id"] == planned.card_id)
+    for index, row in enumerate(shown[: max(place + 1, 3)]):
+        kinds = ["seen"]
+        if index == place or chance.random() < 0.3:
+            kinds.append("opened")
+        if index == place and chance.random() < 0.6:
+            kinds.append("credentials")
+        for kind in kinds:
+            yield planned.match["match_id"], row["card_id"], kind, planned.asked_at + timedelta(seconds=8)
 
 
 class Teller:
@@ -68,7 +86,7 @@ class Teller:
         yield self._request()
         match planned.outcome:
             case "declined":
-                declined = ev.Declined(self._technician_id, final=True)
+                declined = ev.Declined(self._technician_id, final=True, reason_code=self._why(SAID_NO))
                 yield self._step(self._technician(90), declined)
                 yield self._let_go()
             case "expired":
@@ -77,12 +95,16 @@ class Teller:
                 yield self._let_go()
             case "cancelled":
                 yield self._accept()
-                yield self._step(self._customer(150), ev.Cancelled("customer", 0, version))
+                cancelled = ev.Cancelled("customer", 0, version, self._why(CANCELLED))
+                yield self._step(self._customer(150), cancelled)
                 yield self._let_go()
             case _:
                 yield self._accept()
                 yield from self._drive()
                 yield from self._serve() if planned.outcome == "completed" else self._no_show()
+
+    def _why(self, codes: Sequence[ReasonCode]) -> str:
+        return random.Random(f"why {self._planned.name}").choice(codes)
 
     def _request(self) -> Step:
         context = self._customer(self._chance.randint(20, 120))

@@ -7,7 +7,7 @@ has become untrue before it could be sent is not sent any more: a late "on the w
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -26,11 +26,14 @@ QUICK = frozenset({WEB_PUSH, SMS})
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A kind of notification. `brief`: over in minutes, so that no mail is written where something quicker goes."""
+    """A kind of notification. `brief`: over in minutes, so that no mail is written where something quicker goes.
+
+    `told`: `now` at any hour; `soon` at any hour when the visit is soon, else after the quiet hours; `later` after them.
+    """
 
     name: str
     useful_s: int
-    at_once: bool = True
+    told: Literal["now", "soon", "later"] = "now"
     brief: bool = False
 
 
@@ -38,27 +41,28 @@ TEMPLATES: Mapping[str, Template] = {
     each.name: each
     for each in (
         Template("technician_requested", 15 * MINUTE_S),  # in fact until the answer is due
-        Template("technician_removed", DAY_S),
-        Template("technician_cancelled", DAY_S),
-        Template("technician_note", 2 * HOUR_S),
-        Template("technician_reminder", DAY_S, at_once=False),
+        Template("technician_removed", DAY_S, "soon"),
+        Template("technician_cancelled", DAY_S, "soon"),
+        Template("technician_note", DAY_S, "soon"),
+        Template("technician_reminder", DAY_S, "later"),
         Template("customer_accepted", 12 * HOUR_S),
         Template("customer_declined", 12 * HOUR_S),
         Template("customer_expired", 12 * HOUR_S),
-        Template("customer_released", 2 * HOUR_S),
-        Template("customer_reassigned", 2 * HOUR_S),
+        Template("customer_released", DAY_S, "soon"),
+        Template("customer_reassigned", DAY_S, "soon"),
         Template("customer_departed", 30 * MINUTE_S),
         Template("customer_near", 10 * MINUTE_S, brief=True),
         Template("customer_arrived", 15 * MINUTE_S, brief=True),
-        Template("customer_note", 2 * HOUR_S),
+        Template("customer_waited", 10 * MINUTE_S, brief=True),
+        Template("customer_note", DAY_S, "soon"),
         Template("customer_extended", 2 * HOUR_S),
         Template("customer_overran", HOUR_S),
-        Template("customer_completed", 3 * DAY_S, at_once=False),
-        Template("customer_cancelled", DAY_S),
+        Template("customer_completed", 3 * DAY_S, "later"),
+        Template("customer_cancelled", DAY_S, "soon"),
         Template("customer_no_show", DAY_S),
-        Template("customer_payment_failed", 3 * DAY_S, at_once=False),
-        Template("customer_refunded", 3 * DAY_S, at_once=False),
-        Template("customer_reminder", DAY_S, at_once=False),
+        Template("customer_payment_failed", 3 * DAY_S, "later"),
+        Template("customer_refunded", 3 * DAY_S, "later"),
+        Template("customer_reminder", DAY_S, "later"),
     )
 }
 
@@ -102,7 +106,7 @@ def _offers(heard: Heard) -> Iterator[Wanted]:
         case "booking.reassigned":
             yield from _requested(heard)
             if heard.data["cause"] == "dispatcher":
-                yield from _technician(heard, "technician_removed", heard.removed_id, soon_only=True)
+                yield from _technician(heard, "technician_removed", heard.removed_id)
             yield from _customer(heard, "customer_reassigned")
         case "booking.accepted":
             yield from _customer(heard, "customer_accepted")
@@ -122,6 +126,8 @@ def _visits(heard: Heard) -> Iterator[Wanted]:
             yield from _customer(heard, "customer_near")
         case "booking.arrived":
             yield from _customer(heard, "customer_arrived")
+        case "booking.waited":
+            yield from _customer(heard, "customer_waited")
         case "booking.extended":
             yield from _customer(heard, "customer_extended")
         case "booking.overran":
@@ -141,8 +147,11 @@ def _ends(heard: Heard) -> Iterator[Wanted]:
         case "booking.completed":
             yield from _customer(heard, "customer_completed")
         case "booking.cancelled":
-            yield from _customer(heard, "customer_cancelled", at_once=heard.actor_role != "customer")
-            yield from _technician(heard, "technician_cancelled", heard.technician_id, soon_only=True)
+            told = (
+                "later" if heard.actor_role == "customer" else None
+            )  # who cancelled knows; it is a confirmation
+            yield from _customer(heard, "customer_cancelled", told)
+            yield from _technician(heard, "technician_cancelled", heard.technician_id)
         case "booking.no_show":
             yield from _customer(heard, "customer_no_show")
 
@@ -178,22 +187,21 @@ def _requested(heard: Heard) -> Iterator[Wanted]:
         )
 
 
-def _customer(heard: Heard, name: str, *, at_once: bool | None = None) -> Iterator[Wanted]:
-    template = TEMPLATES[name]
-    yield Wanted(
-        heard.customer_id, name, heard.technician_id, heard.at, heard.at + timedelta(seconds=template.useful_s),
-        template.at_once if at_once is None else at_once,
-    )  # fmt: skip
+def _customer(heard: Heard, name: str, told: str | None = None) -> Iterator[Wanted]:
+    yield _one(heard, name, heard.customer_id, heard.technician_id, told)
 
 
-def _technician(
-    heard: Heard, name: str, person_id: UUID | None, *, soon_only: bool = False
-) -> Iterator[Wanted]:
-    """`soon_only`: news that may wait for the morning when the visit is not soon."""
+def _technician(heard: Heard, name: str, person_id: UUID | None) -> Iterator[Wanted]:
     if person_id is not None:
-        until = heard.at + timedelta(seconds=TEMPLATES[name].useful_s)
-        at_once = not soon_only or heard.starts_at - heard.at < SOON
-        yield Wanted(person_id, name, person_id, heard.at, until, at_once)
+        yield _one(heard, name, person_id, person_id)
+
+
+def _one(heard: Heard, name: str, person_id: UUID, about_id: UUID | None, told: str | None = None) -> Wanted:
+    template = TEMPLATES[name]
+    told = told or template.told
+    at_once = told == "now" or (told == "soon" and heard.starts_at - heard.at < SOON)
+    until = heard.at + timedelta(seconds=template.useful_s)
+    return Wanted(person_id, name, about_id, heard.at, until, at_once)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +235,7 @@ def still_true(  # noqa: C901, PLR0911 - one arm a template
             return theirs and state == State.ACCEPTED
         case "customer_departed" | "customer_near":
             return state == State.EN_ROUTE and str(standing.gps_session_id) == data["gps_session_id"]
-        case "customer_arrived":
+        case "customer_arrived" | "customer_waited":
             return theirs and state == State.ARRIVED
         case "customer_extended":
             until = datetime.fromisoformat(data["expected_end_at"])

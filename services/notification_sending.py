@@ -29,7 +29,7 @@ from storage import notifications as rows
 from storage import people, personal, push_subscriptions
 from storage.db import Tx
 from storage.journal import record_all
-from storage.notifications import Attempt
+from storage.notifications import Attempt, Tried
 from storage.people import Person
 
 log = structlog.get_logger(__name__)
@@ -39,6 +39,8 @@ LEASE_S = 30.0
 ALMOST = timedelta(minutes=1)
 LONGEST_WISH_S = 300.0  # a gateway may ask for a pause, but not put off everything else
 AT_ONCE = 6  # in all processes together, so that slow mail never takes the workers from payments
+PUSH_TRIES = 6  # the address is a person's choice: one that never answers shall not look like a fault of ours
+NEVER = Tried(0, settled=False)
 LINKS = {"customer": "/book", "technician": "/technician"}
 
 
@@ -53,11 +55,18 @@ def skipped(notification_id: UUID, why: str, now: datetime) -> Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Errand:
-    """A letter, where it still has to go, and whose it is."""
+class _Way:
+    """Where a letter still has to go. `last`: this channel is not tried again for it."""
 
+    channel: str
+    to: To
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
     letter: Letter
-    ways: Sequence[tuple[str, To]]
+    ways: Sequence[_Way]
 
 
 async def notify(stores: Stores, payload: Mapping[str, Any], context: Context) -> None:
@@ -67,9 +76,7 @@ async def notify(stores: Stores, payload: Mapping[str, Any], context: Context) -
         errand = await _take(stores, tx, wanted, context)
     if errand is None:
         return
-    results = await asyncio.gather(
-        *(_send(stores, errand.letter, channel, to, context.now) for channel, to in errand.ways)
-    )
+    results = await asyncio.gather(*(_send(stores, errand.letter, way, context.now) for way in errand.ways))
     async with stores.db.transaction() as tx:
         await rows.attempted(tx, [attempt for attempt, _ in results])
         again = [attempt for attempt, _ in results if not attempt.final]
@@ -84,12 +91,12 @@ async def notify(stores: Stores, payload: Mapping[str, Any], context: Context) -
 
 
 async def give_up(stores: Stores, payload: Mapping[str, Any], context: Context) -> None:
-    """Record that a notification went nowhere on the channels that were still to be tried."""
+    """Record that nobody could send it; it is not finished, so that the job may run again while it is of use."""
     wanted = UUID(payload["notification_id"])
     async with stores.db.transaction() as tx:
         found = await rows.lock(tx, wanted)
         if found is not None and found["finished_at"] is None:
-            await _finish(tx, wanted, "gave_up", context.now)
+            await rows.attempted(tx, [skipped(wanted, "gave_up", context.now)])
 
 
 JOB = Job(notify, give_up, AT_ONCE)
@@ -113,11 +120,16 @@ async def _take(stores: Stores, tx: Tx, wanted: UUID, context: Context) -> _Erra
     if await _held_back(tx, found, settings, story["time_zone"], context):
         return None
     reach = await _reach(stores, tx, person, now)
-    settled = await rows.settled(tx, wanted)
+    tried = await rows.tried(tx, wanted)
     chosen = notifying.choose(found["template"], settings.channels, reach)
-    ways = [(c, to) for c in chosen for to in reach[c] if (c, to.target_id) not in settled]
+    ways = [
+        _Way(channel, to, last=channel == WEB_PUSH and before.tries + 1 >= PUSH_TRIES)
+        for channel in chosen
+        for to in reach[channel]
+        if not (before := tried.get((channel, to.target_id), NEVER)).settled
+    ]
     if not ways:
-        await _finish(tx, wanted, None if settled else "no_channel", now)
+        await _finish(tx, wanted, None if tried else "no_channel", now)
         return None
     await rows.lease(tx, wanted, now + timedelta(seconds=LEASE_S))
     title, body = render(settings.language, found["template"], await opened(tx, story, person.person_id))
@@ -179,11 +191,12 @@ async def _held_back(
     return True
 
 
-async def _send(stores: Stores, letter: Letter, channel: str, to: To, now: datetime) -> tuple[Attempt, Sent]:
+async def _send(stores: Stores, letter: Letter, way: _Way, now: datetime) -> tuple[Attempt, Sent]:
     began = time.monotonic()
+    channel = way.channel
     try:
         async with asyncio.timeout(SEND_WITHIN_S):
-            sent = await stores.channels.by_name[channel].send(letter, to, now)
+            sent = await stores.channels.by_name[channel].send(letter, way.to, now)
     except TimeoutError:
         sent = Sent("timeout", again=True)
     except Exception as error:  # a channel's mistake must not keep the others from being recorded
@@ -191,7 +204,8 @@ async def _send(stores: Stores, letter: Letter, channel: str, to: To, now: datet
         sent = Sent(type(error).__name__, again=True)
     attempt = Attempt(
         letter.notification_id, channel, "sent" if sent.ok else "failed", sent.code, datetime.now(UTC),
-        final=sent.ok or not sent.again, target_id=to.target_id, ms=round((time.monotonic() - began) * 1000),
+        final=sent.ok or not sent.again or way.last, target_id=way.to.target_id,
+        ms=round((time.monotonic() - began) * 1000),
     )  # fmt: skip
     if not sent.ok:
         log.warning("notification_failed", channel=channel, notification_id=str(letter.notification_id),

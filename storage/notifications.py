@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.notifying import USUAL_QUIET, QuietHours
@@ -37,8 +37,9 @@ END_LEASE = """
 UPDATE app.notifications SET sending_until = NULL, finished_at = $2 WHERE notification_id = $1 AND finished_at IS NULL
 """
 HOLD_BACK = "UPDATE app.notifications SET not_before = $2 WHERE notification_id = $1"
-SETTLED = """
-SELECT channel, target_id FROM app.notification_attempts WHERE notification_id = $1 AND final AND channel <> 'none'
+TRIED = """
+SELECT channel, target_id, count(*) AS tries, bool_or(final) AS settled
+FROM app.notification_attempts WHERE notification_id = $1 AND channel <> 'none' GROUP BY channel, target_id
 """
 STORIES = """
 SELECT n.notification_id, n.template, n.booking_id, n.due_at, n.person_id, n.technician_id, e.data, b.number, b.state,
@@ -109,6 +110,13 @@ class Attempt:
     ms: int | None = None
 
 
+class Tried(NamedTuple):
+    """The tries of a notification on one channel."""
+
+    tries: int
+    settled: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How a person wants to be told. `time_zone`: of the quiet hours; None takes the technician's, or the visit's."""
@@ -164,9 +172,10 @@ async def hold_back(tx: Tx, notification_id: UUID, not_before: datetime) -> None
     await tx.execute(HOLD_BACK, notification_id, not_before)
 
 
-async def settled(tx: Tx, notification_id: UUID) -> set[tuple[str, UUID | None]]:
-    """Return the channels (and targets) that are not tried again: sent, or failed for good."""
-    return {(r["channel"], r["target_id"]) for r in await tx.fetch(SETTLED, notification_id)}
+async def tried(tx: Tx, notification_id: UUID) -> dict[tuple[str, UUID | None], Tried]:
+    """Return how often each channel (and target) was tried, and whether it is settled: sent, or failed for good."""
+    found = await tx.fetch(TRIED, notification_id)
+    return {(r["channel"], r["target_id"]): Tried(r["tries"], r["settled"]) for r in found}
 
 
 async def story(tx: Tx, notification_id: UUID) -> Row:

@@ -4,6 +4,7 @@ A refused recipient (5xx) is not written to again for this notification; everyth
 password, a sender or a server can be mended while the letter still is of use.
 """
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,21 +59,15 @@ class SmtpChannel:
 
     async def send(self, letter: Letter, to: To, now: datetime) -> Sent:
         """Hand one mail over."""
-        server = self._server
         try:
             mail = self.mail(letter, to.email or "", now)
         except ValueError:
             return Sent("bad_address")
         try:
-            refused, _ = await aiosmtplib.send(
-                mail, hostname=server.host, port=server.port, username=server.user, password=server.password,
-                use_tls=server.scheme == "smtps", start_tls=server.scheme == "smtp", tls_context=self._tls,
-                timeout=WITHIN_S,
-            )  # fmt: skip
-        except (
-            SMTPNotSupported
-        ):  # an address in letters that this server does not take; else a setting of ours
-            return Sent("not_supported", again=mail["To"].isascii())
+            async with asyncio.timeout(WITHIN_S):  # of all of it; the library's own is of each step
+                refused = await self._hand_over(mail, to.email or "")
+        except SMTPNotSupported:
+            return Sent("not_supported", again=mail["To"].isascii())  # else it is the address' letters
         except SMTPRecipientsRefused as error:
             return _refused(error.recipients[0])
         except (SMTPRecipientRefused, SMTPDataError) as error:
@@ -83,9 +78,18 @@ class SmtpChannel:
             return Sent(type(error).__name__, again=True, unreachable=True)
         return Sent("250", ok=True) if not refused else Sent("refused")
 
+    async def _hand_over(self, mail: EmailMessage, address: str) -> bool:
+        server = self._server
+        refused, _ = await aiosmtplib.send(
+            mail, recipients=[address], hostname=server.host, port=server.port, username=server.user,
+            password=server.password, use_tls=server.scheme == "smtps", start_tls=server.scheme == "smtp",
+            tls_context=self._tls, timeout=WITHIN_S,
+        )  # fmt: skip
+        return bool(refused)
+
     def mail(self, letter: Letter, address: str, now: datetime) -> EmailMessage:
         """Put the mail together. Raises ValueError for an address that is none."""
-        if "\r" in address or "\n" in address or "@" not in address:
+        if "@" not in address or not address.isprintable() or parseaddr(address)[1] != address:
             raise ValueError("not an address")
         mail = EmailMessage()
         mail["From"] = formataddr(parseaddr(self._sender))

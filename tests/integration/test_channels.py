@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from app.posting import open_poster
+from services.channels import smtp
 from services.channels.channel import WITHIN_S, Browser, Letter, Sent, To
 from services.channels.resting import REST_AFTER, REST_S, Resting
 from services.channels.sms import DEFAULT_BODY, BodyForm, SmsChannel
@@ -162,7 +163,30 @@ async def test_what_is_ours_to_mend_is_tried_again() -> None:
     assert (away.again, away.unreachable) == (True, True)
 
 
-@pytest.mark.parametrize("address", ["", "ada", "ada@example.org\r\nBcc: eve@example.org"])
+async def test_a_server_that_never_answers_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts as away, so that the next letters need not wait for it."""
+    monkeypatch.setattr(smtp, "WITHIN_S", 0.2)
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with server:
+        sent = await plain(server.sockets[0].getsockname()[1]).send(LETTER, CUSTOMER, NOW)
+    assert (sent.again, sent.unreachable) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "ada",
+        "Ada <ada@example.org>",
+        "ada@example.org, eve@example.org",
+        "ada@example.org\r\nBcc: eve@example.org",
+    ],
+)
 async def test_an_address_that_is_none_is_never_written_to(address: str) -> None:
     """And nobody smuggles a header in."""
     mailbox = Mailbox()

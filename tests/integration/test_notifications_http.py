@@ -202,6 +202,31 @@ async def test_a_browser_ends_with_its_session_and_lies_sealed(world: World) -> 
     await owner.close()
 
 
+async def test_a_browser_that_never_answers_is_given_up(world: World) -> None:
+    """After a few tries that is final, and no failed job is left for anybody to look at."""
+    async with open_poster(allow=("127.0.0.0/8",), http=True) as poster:
+        channel = WebPushChannel(poster, VapidKey(VapidKey.new()), "house@example.org")
+        world = replace(world, stores=replace(world.stores, channels=Channels({WEB_PUSH: channel})))
+        subscription = push_subscriptions.Subscription("http://127.0.0.1:9999/none", **browser()["keys"])
+        async with world.stores.db.transaction() as tx:
+            await push_subscriptions.keep(
+                tx, UUID(int=1), world.technicians[0], subscription, family_id=None, now=datetime.now(UTC)
+            )
+        await subscribers.one_pass(world.stores, SUBSCRIBER)
+        await world.book()
+        await everything(world)
+        owner = await asyncpg.connect(world.owner_url)
+        wanted = await owner.fetchval("SELECT notification_id FROM app.notifications")
+        context = Context(SYSTEM, datetime.now(UTC), "test-deaf-browser")
+        payload = {"notification_id": str(wanted)}
+        for _ in range(notification_sending.PUSH_TRIES - 1):
+            with pytest.raises(Later, match="web_push: unreachable"):
+                await notification_sending.notify(world.stores, payload, context)
+        await notification_sending.notify(world.stores, payload, context)
+        assert await owner.fetchval("SELECT finished_at IS NOT NULL FROM app.notifications")
+        await owner.close()
+
+
 async def test_a_browser_that_is_gone_is_taken_off(world: World) -> None:
     """The push service says 410: that attempt is final, the other browser still gets it, and only it is kept."""
     asked: list[str] = []

@@ -62,6 +62,7 @@ def test_the_customer_hears_of_acceptance_departure_nearness_and_arrival() -> No
         ("booking.departed", "customer_departed"),
         ("booking.near", "customer_near"),
         ("booking.arrived", "customer_arrived"),
+        ("booking.waited", "customer_waited"),
     ):
         assert told(topic) == {(CUSTOMER, template)}
         assert all(each.at_once for each in wanted(replace(HEARD, topic=topic)))
@@ -111,6 +112,14 @@ def test_a_cancellation_of_a_visit_to_come_can_wait_for_the_morning() -> None:
     assert soon["customer_cancelled"].at_once
     assert not later["technician_cancelled"].at_once
     assert not later["customer_cancelled"].at_once
+
+
+def test_a_note_in_the_night_on_a_visit_of_next_week_wakes_nobody() -> None:
+    """On a visit of now it does."""
+    heard = replace(HEARD, topic="booking.noted", data={"author_role": "dispatcher"})
+    assert all(each.at_once for each in wanted(heard))
+    next_week = replace(heard, starts_at=NOW + timedelta(days=7))
+    assert not any(each.at_once for each in wanted(next_week))
 
 
 def test_an_override_tells_what_it_brought_about() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import services
 from domain.money import Money
 from domain.notifying import TEMPLATES
+from rest.me import MeBody
 from services.wording import BOOK, FALLBACK, FIELDS, LANGUAGES, LONGEST_NOTE, Story, fields_of, render
 
 STORY = Story(
@@ -20,6 +21,12 @@ STORY = Story(
     total=Money(4770, "USD"), amount=Money(1200, "USD"), note="The bell is broken",
 )  # fmt: skip
 UNKNOWN = replace(STORY, technician=None, until=None, answer_by=None, amount=None, note=None)
+
+
+def test_who_has_an_account_may_choose_each_language() -> None:
+    """And no other."""
+    wish = MeBody.model_json_schema()["properties"]["language"]["anyOf"][0]["enum"]
+    assert sorted(wish) == sorted(LANGUAGES)
 
 
 def test_every_file_is_a_language() -> None:

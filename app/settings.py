@@ -15,7 +15,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.channels.sms import DEFAULT_BODY, BodyForm
-from services.channels.web_push import VapidKey
 from services.policy import Policy
 
 PREFIX = "DOORSTEP_"
@@ -88,6 +87,8 @@ def _lines(key: object) -> object:
 
 
 def _vapid(key: SecretStr) -> SecretStr:
+    from services.channels.web_push import VapidKey  # noqa: PLC0415 - slow to import, and --help is quick
+
     VapidKey(key.get_secret_value().encode())
     return key
 

@@ -28,7 +28,7 @@ QUICK = frozenset({WEB_PUSH, SMS})
 class Template:
     """A kind of notification. `brief`: over in minutes, so that no mail is written where something quicker goes.
 
-    `told`: `now` at any hour; `soon` at any hour when the visit is soon, else after the quiet hours; `later` after them.
+    `told`: `now` at any hour; `soon` at any hour if the visit is soon, else after the quiet hours; `later` after them.
     """
 
     name: str

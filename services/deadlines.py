@@ -98,13 +98,21 @@ async def run(stores: Stores, stop: asyncio.Event, clock: Callable[[], datetime]
         if fired:
             log.info("deadlines_fired", count=fired)
         if rounds % SWEEP_EVERY == 0:
-            await alerts.look_at_credentials(stores, clock())
-            async with stores.db.transaction() as tx:
-                await idempotency.sweep(tx, clock() - idempotency.KEPT_FOR)
-                await tokens.sweep(tx, clock() - TOKENS_KEPT_FOR)
+            await _sweep(stores, clock())
         rounds += 1
         if fired < BATCH:
             try:
                 await asyncio.wait_for(stop.wait(), EVERY_S)
             except TimeoutError:
                 continue
+
+
+async def _sweep(stores: Stores, now: datetime) -> None:
+    """Look at credentials, and forget what nobody can use again. A fault in this must hold up no deadline."""
+    try:
+        await alerts.look_at_credentials(stores, now)
+        async with stores.db.transaction() as tx:
+            await idempotency.sweep(tx, now - idempotency.KEPT_FOR)
+            await tokens.sweep(tx, now - TOKENS_KEPT_FOR)
+    except Exception:  # whatever it was, it is tried again with the next sweep
+        log.exception("sweep_failed")

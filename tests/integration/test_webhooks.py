@@ -555,6 +555,33 @@ async def test_workers_deliver_and_a_slow_receiver_holds_up_nobody(
             await worker
 
 
+async def test_a_worker_that_ends_in_the_middle_posts_again_under_the_same_id(
+    house: House, receiver: Receiver
+) -> None:
+    """The receiver heard it and the note was never written: the next worker sends it once more, to be dropped there."""
+    receiver.held = asyncio.Event()
+    hook = await house.register(receiver.url, "booking.requested")
+    await house.door.world.book()
+    await house.queue()
+    stores, stop = house.door.world.stores, asyncio.Event()
+    worker = asyncio.create_task(webhook_deliveries.work(stores, stop))
+    await until(lambda: _came(receiver, 1))
+    worker.cancel()  # as at shutdown: first it waits for what it began,
+    await asyncio.sleep(0.1)
+    worker.cancel()  # then everything ends
+    await asyncio.wait([worker])
+    receiver.held.set()
+    worker = asyncio.create_task(webhook_deliveries.work(stores, stop))
+    try:
+        await until(lambda: _all(house, hook, "delivered"))
+    finally:
+        stop.set()
+        await worker
+    [delivery] = await house.deliveries(hook)
+    assert receiver.ids() == [delivery["event_id"]] * 2
+    assert [attempt["status"] for attempt in delivery["attempts"]] == [200]
+
+
 async def test_old_deliveries_are_forgotten(house: House, receiver: Receiver) -> None:
     """What ended goes with its attempts, what waits stays, and the last day stays whatever is asked."""
     await house.register(receiver.url)
@@ -577,6 +604,10 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(30):
         while not await holds():
             await asyncio.sleep(0.02)
+
+
+async def _came(receiver: Receiver, count: int) -> bool:
+    return len(receiver.came) >= count
 
 
 async def _all(house: House, hook: Any, state: str) -> bool:

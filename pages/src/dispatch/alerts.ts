@@ -60,7 +60,7 @@ export class AlertStrip {
       h("span.who", null, who),
       h("time.quiet", { datetime: alert.at }, ago(Date.now() - Date.parse(alert.at))),
     ];
-    const seen = { "data-testid": "alert", "data-kind": alert.kind };
+    const seen = { "data-testid": "alert", "data-kind": alert.kind, "data-booking-id": alert.booking_id };
     const open = opens ? h("button.alert", { type: "button", ...seen }, ...words) : h("div.alert", seen, ...words);
     if (opens) open.addEventListener("click", () => this.choose(opens));
     const item = h("li", null, open);

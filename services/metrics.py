@@ -66,7 +66,7 @@ async def _rebuild(db: Database, bookings_at_once: int) -> Rebuilt:
             booking_ids = await metrics.next_bookings(tx, after, bookings_at_once)
             if not booking_ids:
                 break
-            await metrics.lock(tx)
+            await metrics.lock(tx, patiently=True)
             await _count(tx, booking_ids, [generation])
         bookings += len(booking_ids)
         after = booking_ids[-1]

@@ -157,7 +157,7 @@ def _report(question: _Question, counted: Counted, **more: Any) -> Reply:
         "to": span.until.isoformat(),
         "group_by": span.group_by,
         **more,
-        "rows": [_told(row) | {"group": _text(row["group"])} for row in counted.rows],
+        "rows": [{"group": _text(row["group"]), **_told(row)} for row in counted.rows],
         "totals": _told(totals),
     }
     return Reply(200, body)

@@ -14,6 +14,7 @@ from storage.db import Tx
 from storage.rows import encode
 
 LOCK = "SELECT pg_advisory_xact_lock(7266183210)"
+PATIENTLY = "SET LOCAL lock_timeout = '14s'"  # just under the limit of a statement
 REBUILDER = 7266183211
 CLAIM_REBUILD = "SELECT pg_try_advisory_lock($1)"
 RELEASE_REBUILD = "SELECT pg_advisory_unlock($1)"
@@ -98,8 +99,10 @@ class Copied(NamedTuple):
     last: UUID | None
 
 
-async def lock(tx: Tx) -> list[int]:
+async def lock(tx: Tx, *, patiently: bool = False) -> list[int]:
     """Wait until nobody else counts; return the generations that there are until this transaction ends."""
+    if patiently:
+        await tx.execute(PATIENTLY)
     await tx.execute(LOCK)
     return [record["generation"] for record in await tx.fetch(GENERATIONS)]
 
@@ -153,7 +156,7 @@ async def release_rebuild(connection: Tx) -> None:
 
 async def begin(tx: Tx) -> int:
     """Open a generation beside the live one; what an earlier rebuild left unfinished is forgotten."""
-    await tx.execute(LOCK)
+    await lock(tx, patiently=True)
     await tx.execute(FORGET_UNFINISHED)
     generation: int = await tx.fetchval(BEGIN)
     return generation
@@ -161,7 +164,7 @@ async def begin(tx: Tx) -> int:
 
 async def go_live(tx: Tx, generation: int) -> None:
     """Let reports read this generation and no other."""
-    await tx.execute(LOCK)
+    await lock(tx, patiently=True)
     await tx.execute(FORGET_LIVE)
     await tx.execute(GO_LIVE, generation)
 

@@ -174,7 +174,9 @@ def test_money_adds_up(taken: list[int], given_back: list[int]) -> None:
 
 def test_a_reason_code_is_kept_where_an_event_has_one() -> None:
     """People's words are sealed and stay so; a code may be counted."""
-    cancelled = Told(2, "booking.cancelled", NOON, Role.CUSTOMER, {"fee_amount": 0, "reason_code": "personal"})
+    cancelled = Told(
+        2, "booking.cancelled", NOON, Role.CUSTOMER, {"fee_amount": 0, "reason_code": "personal"}
+    )
     assert measured(ORIGIN, [*story(ASKED), cancelled]).reason_code == "personal"
 
 

@@ -22,7 +22,7 @@ from services.booking_view import Surroundings, event_view, is_own, note_texts, 
 from services.stores import Stores
 from storage import bookings, outbox
 from storage.db import Tx
-from storage.outbox import START, Place
+from storage.outbox import Place
 
 log = structlog.get_logger(__name__)
 
@@ -133,12 +133,9 @@ async def place_of(stores: Stores, cursor: str) -> Place | Refusal:
         return EXPIRED
     of_epoch, place = decoded
     async with stores.db.reading() as tx:
-        oldest = await outbox.oldest(tx)
         ahead = await outbox.next_xid(tx)
-        if of_epoch != await outbox.epoch(tx) or place.xid > ahead:
+        if of_epoch != await outbox.epoch(tx) or place.xid > ahead or place < await outbox.floor(tx):
             return EXPIRED
-    if oldest is not None and place < oldest and (place != START or oldest.outbox_id > 1):
-        return EXPIRED
     return place
 
 

@@ -75,8 +75,8 @@ async def replay(
             return Refusal("webhook_state", "The webhook is not active: let it go on first.")
         if await deliveries.waiting(tx, webhook_id, WAITING_AT_MOST) + REPLAY_AT_MOST > WAITING_AT_MOST:
             return Refusal("webhook_state", "Too much waits for this webhook already.")
-        kept_since = await deliveries.kept_since(tx)
-        if since is not None and kept_since is not None and since < kept_since:
+        gone_until = await outbox.forgotten_until(tx)
+        if since is not None and gone_until is not None and since <= gone_until:
             return Refusal("cursor_expired", "Events of that time are not kept any more.")
         if delivery_id is not None:
             return await _replay_one(tx, webhook, delivery_id, context)

@@ -5,6 +5,7 @@ so that a cursor `(xid, outbox_id)` never skips one. The horizon's age is a metr
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -35,7 +36,10 @@ HEAD = """
 SELECT xid::text::bigint AS xid, outbox_id FROM app.outbox
 WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid DESC, outbox_id DESC LIMIT 1
 """
-OLDEST = "SELECT xid::text::bigint AS xid, outbox_id FROM app.outbox ORDER BY xid, outbox_id LIMIT 1"
+FLOOR = """
+SELECT f.xid::text::bigint AS xid, f.outbox_id FROM app.outbox_floor f JOIN app.epoch e ON e.epoch = f.epoch
+"""
+FORGOTTEN_UNTIL = "SELECT at FROM app.outbox_floor"
 EPOCH = "SELECT app.renew_epoch()"
 
 
@@ -108,10 +112,16 @@ async def head(tx: Tx) -> Place:
     return Place(record["xid"], record["outbox_id"]) if record else START
 
 
-async def oldest(tx: Tx) -> Place | None:
-    """Return the oldest row that is still kept: cursors before it have expired."""
-    record = await tx.fetchrow(OLDEST)
-    return Place(record["xid"], record["outbox_id"]) if record else None
+async def floor(tx: Tx) -> Place:
+    """Return the newest place that was forgotten in this life: cursors before it have expired."""
+    record = await tx.fetchrow(FLOOR)
+    return Place(record["xid"], record["outbox_id"]) if record else START
+
+
+async def forgotten_until(tx: Tx) -> datetime | None:
+    """Return the time of the youngest row that was forgotten; None when every one that ever was is kept."""
+    at: datetime | None = await tx.fetchval(FORGOTTEN_UNTIL)
+    return at
 
 
 async def epoch(tx: Tx) -> str:

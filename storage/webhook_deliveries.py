@@ -55,7 +55,6 @@ WHERE (o.xid, o.outbox_id) > ($1::bigint::text::xid8, $2) AND o.xid < pg_snapsho
   AND o.topic = ANY ($3) AND ($4::timestamptz IS NULL OR o.at >= $4)
 ORDER BY o.xid, o.outbox_id LIMIT $5
 """
-OLDEST_AT = "SELECT at, outbox_id FROM app.outbox ORDER BY xid, outbox_id LIMIT 1"
 
 
 class Delivery(NamedTuple):
@@ -152,9 +151,3 @@ async def after(
 ) -> list[asyncpg.Record]:
     """Read events of these types behind a place, not older than `since`, in order, up to the horizon."""
     return await tx.fetch(AFTER, place.xid, place.outbox_id, list(topics), since, limit)
-
-
-async def kept_since(tx: Tx) -> datetime | None:
-    """Return the time of the oldest event that can be replayed; None when every one that ever was is kept."""
-    record = await tx.fetchrow(OLDEST_AT)
-    return record["at"] if record and record["outbox_id"] > 1 else None

@@ -382,7 +382,8 @@ async def test_a_replay_from_any_cursor_brings_the_same_ids(
     await house.door.world.book(datetime.now(UTC) + timedelta(hours=3), asked=(2,))
     await house.deliver()
     before = receiver.ids()
-    cursors = [json.loads(body)["data"]["cursor"] for _, body in receiver.came]
+    told = [body for _, body in receiver.came]
+    cursors = [json.loads(body)["data"]["cursor"] for body in told]
     receiver.came.clear()
     monkeypatch.setattr(webhook_queue, "REPLAY_AT_MOST", 1)
     path = f"{HOOKS}/{hook['webhook_id']}/replay"
@@ -398,6 +399,16 @@ async def test_a_replay_from_any_cursor_brings_the_same_ids(
     for wrong in ("nonsense", encode_cursor("another-life", place)):
         refused = await house.ask("POST", path, {"cursor": wrong})
         assert (refused.status, refused.code) == (409, "cursor_expired")
+    owner = await asyncpg.connect(house.door.world.owner_url)
+    second = json.loads(told[1])["data"]["event_id"]
+    await owner.execute("DELETE FROM app.outbox WHERE event_id = $1", UUID(second))
+    await owner.close()
+    for gone in ({"cursor": cursors[0]}, {"since": hook["created_at"]}):
+        refused = await house.ask("POST", path, gone)
+        assert (refused.status, refused.code) == (409, "cursor_expired"), (
+            "an older row is kept, this one is not"
+        )
+    assert (await house.ask("POST", path, {"cursor": cursors[1]})).body["queued"] == 1
     for body in ({}, {"cursor": cursors[0], "since": hook["created_at"]}):
         assert (await house.ask("POST", path, body)).status == 422
     assert (await house.ask("POST", path, {"delivery_id": str(new_id())})).status == 404

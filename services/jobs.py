@@ -57,7 +57,7 @@ FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 900.0
 BATCH = 4
 AT_ONCE = 8  # jobs of one process, so that requests find connections too; more wait in the table
-POLL_S = 5.0  # NOTIFY wakes the worker; this is the guarantee
+POLL_S = 1.0  # NOTIFY wakes the worker, seldom (migration 0057); this is the guarantee
 HEARTBEAT_S = 30.0
 AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 

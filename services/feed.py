@@ -27,7 +27,13 @@ from storage.outbox import Place
 log = structlog.get_logger(__name__)
 
 PAGE = 100
-AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 NOT_ON_THE_WIRE = frozenset({"payment.voided"})
 STAFF = frozenset({Role.DISPATCHER, Role.SUPPORT, Role.FINANCE, Role.FOUNDER})
 EXPIRED = Refusal(

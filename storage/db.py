@@ -24,14 +24,20 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """Begin; commit when the block ends, roll back when it raises. Waits at most the pool's acquire timeout."""
-        async with self.pool.acquire(timeout=10) as tx, tx.transaction():
-            yield tx
+        try:
+            async with self.pool.acquire(timeout=10) as tx, tx.transaction():
+                yield tx
+        except asyncpg.InternalClientError as error:
+            raise _lost(error) from error
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Tx]:
         """Borrow a connection for plain reads, each statement its own snapshot."""
-        async with self.pool.acquire(timeout=10) as tx:
-            yield tx
+        try:
+            async with self.pool.acquire(timeout=10) as tx:
+                yield tx
+        except asyncpg.InternalClientError as error:
+            raise _lost(error) from error
 
 
 @asynccontextmanager
@@ -56,6 +62,11 @@ async def open_database(
         },
     ) as pool:
         yield Database(pool, url, role)
+
+
+def _lost(error: asyncpg.InternalClientError) -> asyncpg.ConnectionDoesNotExistError:
+    """Say what it is when PostgreSQL dies between question and answer: the library speaks of its own states then."""
+    return asyncpg.ConnectionDoesNotExistError(f"connection was lost: {error}")
 
 
 async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

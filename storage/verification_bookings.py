@@ -116,7 +116,7 @@ UNION ALL
 SELECT a.alert_id::text, format('it is %s, its last event is %s', a.state, coalesce(e.what, 'not there'))
 FROM app.alerts a
 LEFT JOIN LATERAL (SELECT what FROM app.alert_events e WHERE e.alert_id = a.alert_id
-                   ORDER BY e.at DESC, e.event_id DESC LIMIT 1) e ON true
+                   ORDER BY e.event_id DESC LIMIT 1) e ON true
 WHERE (a.state, e.what) NOT IN (('raised', 'raised'), ('raised', 'woken'), ('acknowledged', 'acknowledged'),
                                 ('acknowledged', 'snoozed'), ('cleared', 'cleared')) OR e.what IS NULL
 UNION ALL

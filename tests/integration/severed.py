@@ -15,6 +15,8 @@ READY = b"Z"
 ENDS_A_QUESTION = {b"Q", b"S", b"H"}
 SSL_REQUEST = 80877103
 ANSWER_WITHIN_S = 10.0
+_FIELDS = b"SFATAL\0VFATAL\0C57P02\0Mterminating connection because of crash of another server process\0\0"
+LAST_WORD = b"E" + (len(_FIELDS) + 4).to_bytes(4) + _FIELDS
 
 
 class Fate(Enum):
@@ -34,6 +36,12 @@ class Wire:
     at: int | None = None
     fate: Fate = Fate.QUESTION_LOST
     give_up: Callable[[], object] = field(default=lambda: None)
+    clients: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    def say_last_word(self) -> None:
+        """Tell every client what a PostgreSQL says that dies, and let it wait for an end that is not there yet."""
+        for client in self.clients:
+            client.write(LAST_WORD)
 
     def arm(self, at: int | None, fate: Fate = Fate.QUESTION_LOST) -> None:
         """Begin to count from 1."""
@@ -64,10 +72,12 @@ class _Line:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry bytes both ways until somebody hangs up, or fate does."""
         server_reader, server = await asyncio.open_connection(self._host, self._port)
+        self._wire.clients.append(writer)
         back = asyncio.create_task(self._answers(server_reader, writer))
         with suppress(OSError, asyncio.IncompleteReadError):
             await self._questions(reader, server)
         back.cancel()
+        self._wire.clients.remove(writer)
         for end in (server, writer):
             end.transport.abort()
         with suppress(asyncio.CancelledError, OSError):

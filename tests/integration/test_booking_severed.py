@@ -36,7 +36,10 @@ ALL_OF = """
 SELECT (SELECT count(*) FROM app.bookings) AS bookings,
        (SELECT count(*) FROM app.payment_intents WHERE kind = 'authorize') AS holds,
        (SELECT count(*) FROM sandbox.operations WHERE kind = 'authorize') AS asked,
-       (SELECT count(*) FROM app.payment_intents WHERE kind IN ('capture', 'void')) AS resolved
+       (SELECT count(*) FROM app.payment_intents WHERE kind IN ('capture', 'void')) AS resolved,
+       (SELECT count(*) FROM app.payment_intents WHERE purpose = 'tip') AS tips,
+       (SELECT count(*) FROM app.reservations WHERE active) - (SELECT count(*) FROM app.bookings
+           WHERE state IN ('requested', 'accepted', 'en_route', 'arrived', 'in_service')) AS stray
 """
 GONE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.CancelledError)
 
@@ -132,6 +135,36 @@ async def completing(at: Severed) -> Case:
     )  # fmt: skip
 
 
+async def giving_back(at: Severed) -> Case:
+    """A technician is about to give an accepted visit back, and the next card is asked in the same moment."""
+    world, (technician, when) = at.world, at.free()
+    if technician == len(world.technicians) - 1:
+        technician, when = at.free()
+    other, _ = at.free()  # whose time is free then, too
+    booking_id = await world.book(when, asked=(technician, other), fallback="next_card")
+    accept = commands.Accept()
+    await booking.accept(world.stores, booking_id, accept, world.context(world.technician(technician)))
+    why = commands.Cancel("Van broke")
+    return Case(
+        world.technician(technician), datetime.now(UTC),
+        lambda s, c: booking_offers.cancel(s, booking_id, why, c), "booking.released", await story(world, booking_id),
+    )  # fmt: skip
+
+
+async def rating(at: Severed) -> Case:
+    """A customer is about to rate a visit and to give a tip."""
+    world, done = at.world, await completing(at)
+    context = world.context(done.actor, now=done.now)
+    answer = await done.ask(world.stores, context)
+    assert isinstance(answer, Reply), answer
+    booking_id = UUID(str(answer.body["booking_id"]))
+    stars = commands.Rate(5, "Thanks", 300, "USD")
+    return Case(
+        world.customer(), done.now, lambda s, c: booking.rate(s, booking_id, stars, c), "booking.rated",
+        await story(world, booking_id),
+    )  # fmt: skip
+
+
 async def story(world: World, booking_id: UUID) -> dict[str, int]:
     """Count a booking's events by type."""
     async with world.stores.db.reading() as tx:
@@ -178,7 +211,7 @@ async def one_effect(at: Severed, case: Case, context: Context, answer: Answer |
     return booking_id
 
 
-@pytest.mark.parametrize("prepare", [requesting, accepting, cancelling, completing])
+@pytest.mark.parametrize("prepare", [requesting, accepting, cancelling, completing, giving_back, rating])
 async def test_one_effect_wherever_it_dies(
     severed: Severed, prepare: Callable[[Severed], Awaitable[Case]]
 ) -> None:
@@ -201,8 +234,34 @@ async def test_one_effect_wherever_it_dies(
             after = await counts(world)
             made = int(case.event == "booking.requested")
             resolved = int(case.event in {"booking.completed", "booking.cancelled"})
+            tips = int(case.event == "booking.rated")
             grown = {what: after[what] - before[what] for what in after}
-            assert grown == {"bookings": made, "holds": made, "asked": made, "resolved": resolved}, moment
+            expected = {
+                "bookings": made,
+                "holds": made,
+                "asked": made,
+                "resolved": resolved,
+                "tips": tips,
+                "stray": 0,
+            }
+            assert grown == expected, moment
     assert struck >= 2 * moments
     found = await verification.verify(world.stores.db)
     assert {f.name: f.first for f in found if f.broken} == {}
+
+
+async def test_a_dying_postgresql_is_a_store_that_is_away(severed: Severed) -> None:
+    """Its last word, without an end, is a lost connection to everybody: no cursor expires for it, no job fails."""
+    at = severed
+    _, whole, _ = await strike(at, await requesting(at), None, Fate.QUESTION_LOST)
+    assert isinstance(whole, Reply)
+    at.wire.say_last_word()
+
+    async def look_until_it_fails() -> None:
+        while True:
+            async with at.stores.db.transaction() as tx:
+                await tx.fetchval("SELECT 1")
+
+    for _ in range(2):  # each connection of the pool
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await look_until_it_fails()

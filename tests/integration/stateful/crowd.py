@@ -169,7 +169,8 @@ class Crowd:
     async def agrees(self) -> None:
         """Everything that should agree does."""
         found = await verification.verify(self.world.stores.db)
-        assert {f.name: f.first for f in found if f.broken} == {}
+        broken = {f.name: f.first for f in found if f.broken}
+        assert broken == {}, broken
 
     async def _possible(self, what: str, before: Booking) -> bool:
         states = {"accept": "requested", "depart": "accepted", "start": "arrived", "complete": "in_service",

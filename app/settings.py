@@ -179,6 +179,9 @@ class Settings(BaseSettings):
     )
     raw_fix_retention_h: int = Field(72, ge=1, description="How long raw positions are kept")
 
+    background: bool = Field(
+        True, description="Deadlines, subscribers and jobs run in this process; off: another one runs them"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The quietest line written"
     )

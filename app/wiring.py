@@ -99,6 +99,8 @@ def create_app(
             app[REALTIME] = live
             background = Background()
             stack.push_async_callback(background.end)
+            if settings.background:
+                _start_what_follows(background, stores)
             _start_tasks(background, stores, live, measures)
             async with asyncio.timeout(READY_WITHIN_S):
                 await live.ready.wait()
@@ -127,17 +129,21 @@ async def _goodbye(app: web.Application) -> None:
     await app[REALTIME].goodbye()
 
 
-def _start_tasks(background: Background, stores: Stores, live: Realtime, measures: Measures) -> None:
-    stores.vitals.tasks = background.health
-    background.start("revocations", lambda stop: auth.follow_revocations(stores, stop))
+def _start_what_follows(background: Background, stores: Stores) -> None:
+    """Begin the work that follows from what was committed: any process may do it, and one is enough."""
     background.start("deadlines", lambda stop: deadlines.run(stores, stop, _now))
     background.start("subscribers", lambda stop: subscribers.run(stores, stop))
     background.start("jobs", lambda stop: jobs.work(stores, stop))
     background.start("webhooks", lambda stop: webhook_deliveries.work(stores, stop))
-    background.start("sandbox webhooks", lambda stop: payment_webhooks.deliver_sandbox(stores, stop))
-    background.start("gauges", lambda stop: gauging.run(stores, measures, stop))
     background.start("tidy", lambda stop: tidying.run(stores, stop))
     background.start("audit sealer", lambda stop: audit.run(stores, stop))
+
+
+def _start_tasks(background: Background, stores: Stores, live: Realtime, measures: Measures) -> None:
+    stores.vitals.tasks = background.health
+    background.start("revocations", lambda stop: auth.follow_revocations(stores, stop))
+    background.start("sandbox webhooks", lambda stop: payment_webhooks.deliver_sandbox(stores, stop))
+    background.start("gauges", lambda stop: gauging.run(stores, measures, stop))
     for name, loop in live.loops.items():
         background.start(name, loop)
     restarts = Gauge(

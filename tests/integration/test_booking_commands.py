@@ -332,7 +332,9 @@ async def test_a_visit_that_began_early_may_be_extended(world: World) -> None:
     """Its end may lie before the hour it was booked for: it is extended, and what was booked stays taken."""
     booking_id = await world.book(datetime.now(UTC) + timedelta(hours=3), asked=(0,))
     await visit(world, booking_id, until="start")
-    good(await booking.extend(world.stores, booking_id, commands.Extend(5), world.context(world.technician())))
+    good(
+        await booking.extend(world.stores, booking_id, commands.Extend(5), world.context(world.technician()))
+    )
     async with world.stores.db.reading() as tx:
         hours = await tx.fetchval("SELECT upper(during) - lower(during) FROM app.reservations WHERE active")
     assert hours == timedelta(minutes=45 + 30)

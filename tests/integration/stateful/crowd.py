@@ -33,7 +33,11 @@ TOLD = frozenset({
     "not_found", "forbidden",
 })  # fmt: skip
 IN_PROGRESS = "idempotency_in_progress"
-EVENTS = "SELECT correlation_id, type, seq FROM app.booking_events WHERE correlation_id = ANY ($1)"
+# A deadline that fires later goes on with the story of the request that set it: what it does is not that request's.
+EVENTS = """
+SELECT correlation_id, type FROM app.booking_events
+WHERE correlation_id = ANY ($1) AND (actor_role <> 'system' OR type = 'booking.arrived')
+"""
 PENDING = "SELECT intent_id, booking_id, kind FROM app.payment_intents WHERE status = 'pending'"
 TAKEN = """
 SELECT EXISTS (SELECT FROM app.reservations WHERE technician_id = $1 AND active

@@ -16,6 +16,7 @@ const pages = {
   dispatch: { title: "Dispatch · Doorstep", description: "Every active visit, live on one map." },
   track: { title: "Your arrival · Doorstep", description: "See when your technician will be at the door." },
   book: { title: "Book a visit · Doorstep", description: "Choose a service, see who comes and why, book." },
+  system: { title: "System · Doorstep", description: "How the house stands, and the story of any request." },
   technician: { title: "Technician · Doorstep", description: "Today's visits, and the way to the next door." },
 };
 

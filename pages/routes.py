@@ -20,6 +20,7 @@ PAGES = {
     "/track/{token}": "track",
     "/book": "book",
     "/technician": "technician",
+    "/system": "system",
 }
 
 # What a page may link to or ask for, if this server has it: pages of later releases appear on the door by themselves.

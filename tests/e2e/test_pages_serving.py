@@ -32,7 +32,7 @@ async def client(aiohttp_client: AiohttpClient, tmp_path: Path) -> TestClient[we
     return await aiohttp_client(app, auto_decompress=False)
 
 
-@pytest.mark.parametrize("path", ["/", "/dispatch", "/track/some-token", "/book", "/technician"])
+@pytest.mark.parametrize("path", ["/", "/dispatch", "/track/some-token", "/book", "/technician", "/system"])
 async def test_shell_is_strict_and_revalidated(
     client: TestClient[web.Request, web.Application], path: str
 ) -> None:

@@ -63,8 +63,9 @@ const ROOMS: Room[] = [
   {
     path: "/system",
     title: "System",
-    text: "How the machine feels: queues, delays, stores.",
+    text: "How the house stands: stores, queues, jobs, and the story of any request.",
     icon: "signal",
+    role: "founder",
     optional: true,
   },
   {

@@ -7,6 +7,7 @@ The table below drives the code, the diagram in the docs, the OpenAPI and the te
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
 from domain import booking_events as ev
@@ -118,6 +119,7 @@ class Booking:
 class BookingEvent(Fact):
     """A booking, what just happened to it, and the technician for whom this is the last word, if any."""
 
+    leads: ClassVar[bool] = True
     booking: Booking
     happened: ev.Happened
     removed_id: UUID | None = None

@@ -7,13 +7,18 @@ holds the ones that every subject shares.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that happened, in the past tense. Subclasses are frozen."""
+    """Something that happened, in the past tense. Subclasses are frozen.
+
+    `leads`: what is recorded after it in the same list follows from it, and says so by its `causation_id`.
+    """
+
+    leads: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)

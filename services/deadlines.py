@@ -8,16 +8,16 @@ now and then looks at credentials and sweeps away what nobody can use again.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import structlog
 
 from domain.booking import Booking
 from domain.booking_rules import Facts
-from domain.context import SYSTEM, Context
+from domain.context import Context
 from domain.refusals import Refusal
-from services import alerts, booking, booking_offers, booking_timers
+from services import alerts, booking, booking_offers, booking_timers, causes
 from services.booking_command import run as command
 from services.stores import Stores
 from storage import deadlines as rows
@@ -51,8 +51,10 @@ async def fire_due(stores: Stores, now: datetime) -> int:
     async with stores.db.reading() as tx:
         due = await rows.due(tx, now, BATCH, CONSEQUENCES)
     for booking_id, kind in due:
-        context = Context(SYSTEM, now, f"deadline-{uuid4().hex[:24]}")
+        correlation_id = None
         try:
+            context = await causes.of_deadline(stores, booking_id, kind, now)
+            correlation_id = context.correlation_id
             await _fire(stores, booking_id, kind, context)
         except (
             Exception
@@ -61,7 +63,7 @@ async def fire_due(stores: Stores, now: datetime) -> int:
                 "deadline_failed",
                 kind=kind,
                 booking_id=str(booking_id),
-                correlation_id=context.correlation_id,
+                correlation_id=correlation_id,
             )
             await _put_off(stores, booking_id, kind, now)
     return len(due)
@@ -77,7 +79,9 @@ async def _fire(stores: Stores, booking_id: UUID, kind: str, context: Context) -
 
     answer = await command(stores, booking_id, context, rule)
     if isinstance(answer, Refusal) and answer.code == "slot_taken":
-        raise RuntimeError("the next technician's time was taken in between")  # rolled back, and so tried again
+        raise RuntimeError(
+            "the next technician's time was taken in between"
+        )  # rolled back, and so tried again
 
 
 async def _put_off(stores: Stores, booking_id: UUID, kind: str, now: datetime) -> None:

@@ -14,7 +14,7 @@ from services.payment_outcomes import settle
 from services.reply import Answer, Reply
 from services.sandbox_gateway import SandboxGateway
 from services.stores import Stores
-from storage import payments
+from storage import causes, payments
 
 log = structlog.get_logger(__name__)
 
@@ -29,12 +29,12 @@ async def receive(
     if message is None:
         return Refusal("unauthenticated", "The webhook's signature is wrong or too old.")
     async with stores.db.reading() as tx:
-        story = await payments.story(tx, message.intent_id)
+        cause = await causes.of_intent(tx, message.intent_id)
         seen = await payments.seen(tx, gateway, message.message_id)
-    if story is None:
+    if cause is None:
         return Refusal("not_found", "There is no such payment.")
     if not seen:
-        told = replace(context, actor=SYSTEM, correlation_id=story)
+        told = replace(context, actor=SYSTEM, correlation_id=cause.correlation_id, causation_id=cause.id)
         await settle(stores, message.intent_id, Status(message.answer.status), message.answer.ref, told,
                      message=(gateway, message.message_id))  # fmt: skip
     return Reply(200, {"received": True})

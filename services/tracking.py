@@ -17,18 +17,18 @@ import structlog
 
 from domain import sampling
 from domain.commands import Arrive
-from domain.context import SYSTEM, Actor, Context
+from domain.context import Actor
 from domain.refusals import Refusal
 from geo import arrival as arrivals
 from geo.eta import estimate, speeds_of
 from geo.track import BEFORE_MS, Fix, judge
 from services import booking as booking_service
+from services import causes
 from services.booking_command import ChangedInBetweenError
 from services.journeys import Journey, Journeys, ms
 from services.live_position import Arriving, LivePosition, next_n
 from services.reply import Answer, Reply
 from services.stores import Stores
-from storage.ids import new_id
 from storage.telemetry import FixRow
 
 log = structlog.get_logger(__name__)
@@ -224,9 +224,9 @@ async def _record(stores: Stores, journeys: Journeys, journey: Journey, now: dat
     """Near, then arrived, through the same functions as the buttons; what got no answer the next fix tells again."""
     booking_id, session_id = journey.leg.booking_id, journey.leg.session_id
     for event, by in tally.noticed:
-        context = Context(SYSTEM, now, f"gps-{new_id().hex}")
         answer: Answer | None = None
         try:
+            context = await causes.of_leg(stores, booking_id, now)
             if event == "near":
                 answer = await booking_service.came_near(stores, booking_id, session_id, by, context)
                 continue

@@ -51,6 +51,16 @@ WITH story AS (
                                                               'error', r.error) ORDER BY r.run_id)
                           FROM app.job_runs r WHERE r.job_id = j.job_id), '[]'::jsonb))
      FROM app.jobs j WHERE j.correlation_id = $1 ORDER BY j.wanted_at LIMIT $2)
+    UNION ALL
+    (SELECT n.wanted_at, 8, 'notification', jsonb_build_object(
+        'notification_id', n.notification_id, 'template', n.template, 'person_id', n.person_id,
+        'booking_id', n.booking_id, 'causation_id', n.event_id, 'due_at', n.due_at,
+        'attempts', coalesce((SELECT jsonb_agg(jsonb_build_object('channel', a.channel, 'outcome', a.outcome,
+                                                                  'code', a.code, 'tried_at', a.at, 'ms', a.ms)
+                                               ORDER BY a.attempt_id)
+                              FROM app.notification_attempts a WHERE a.notification_id = n.notification_id),
+                             '[]'::jsonb))
+     FROM app.notifications n WHERE n.correlation_id = $1 ORDER BY n.wanted_at LIMIT $2)
 )
 SELECT at, kind, body FROM story ORDER BY at, rank, body ->> 'seq'
 """

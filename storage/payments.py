@@ -45,7 +45,6 @@ WHERE NOT EXISTS (SELECT FROM app.payment_intents r
 OF_BOOKING = f"""
 SELECT {COLUMNS} FROM app.payment_intents WHERE booking_id = $1 ORDER BY created_at, intent_id
 """
-STORY = "SELECT correlation_id FROM app.payment_intents WHERE intent_id = $1"
 SEEN = """
 INSERT INTO app.gateway_webhooks (gateway, message_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING message_id
 """
@@ -94,12 +93,6 @@ async def get(tx: Tx, intent_id: UUID) -> PaymentIntent | None:
     """Read an intent."""
     record = await tx.fetchrow(GET, intent_id)
     return _intent(record) if record else None
-
-
-async def story(tx: Tx, intent_id: UUID) -> str | None:
-    """Return the correlation id of the request that wanted an intent; None where there is no such intent."""
-    found: str | None = await tx.fetchval(STORY, intent_id)
-    return found
 
 
 async def lock(tx: Tx, intent_id: UUID) -> PaymentIntent | None:

@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 
 from domain import commands
-from domain.context import SYSTEM, Context
+from domain.context import SYSTEM, Actor, Context, Role
 from domain.notifying import EMAIL, SMS, WEB_PUSH, QuietHours
-from services import booking, booking_offers, jobs, notification_sending, subscribers, tidying
+from services import booking, booking_offers, correlations, jobs, notification_sending, subscribers, tidying
 from services.channels.channel import Channels, Letter, Sent, To
 from services.channels.log import only_log
 from services.job import Later
@@ -390,6 +390,26 @@ async def test_no_log_line_tells_who_was_told_what(
     assert "technician_requested" in written
     for secret in ("test.example", "Technician 0", "Haircut", "Harbor"):
         assert secret not in written
+
+
+async def test_its_story_tells_who_was_told_how(house: House) -> None:
+    """From the request to each attempt, under one correlation id: to support by ids, to finance not at all."""
+    await house.world.book()
+    await house.hear()
+    await house.send()
+    correlation_id = await house.owner.fetchval("SELECT correlation_id FROM app.notifications")
+    told = {}
+    for role in (Role.SUPPORT, Role.FINANCE):
+        context = house.world.context(Actor(new_id(), role))
+        answer = await correlations.story(house.world.stores, correlation_id, context)
+        assert isinstance(answer, Reply)
+        told[role] = [item for item in answer.body["items"] if item["kind"] == "notification"]
+    (only,) = told[Role.SUPPORT]
+    assert told[Role.FINANCE] == []
+    assert (only["template"], only["person_id"]) == ("technician_requested", str(house.world.technicians[0]))
+    (attempt,) = only["attempts"]
+    assert (attempt["channel"], attempt["outcome"], attempt["code"]) == ("email", "sent", "250")
+    assert attempt["tried_at"].endswith("Z")
 
 
 async def test_old_notifications_go_with_old_stories(house: House) -> None:

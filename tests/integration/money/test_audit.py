@@ -272,7 +272,7 @@ async def test_a_chain_written_anew_is_found_with_a_kept_head(world: World) -> N
 
 async def test_heads_on_the_command_line(world: World, tmp_path: Path) -> None:
     """`audit head` writes a signed line; `audit verify --head` takes the file or the hash, and no forged one."""
-    settings = Settings(database_url=SecretStr(world.stores.db.url), secret_key=SecretStr("s" * 32))  # type: ignore[call-arg]  # the rest has defaults
+    settings = Settings(database_url=SecretStr(world.stores.db.url), secret_key=SecretStr("s" * 32))
     with pytest.raises(SettingsError, match="Nothing is sealed"):
         await asyncio.to_thread(at_the_shell.newest, settings)
     await decide(world, 3)

@@ -20,7 +20,7 @@ PING_EVERY_S = 10.0
 PING_WITHIN_S = 5.0
 AGAIN_AFTER_S = 0.5
 LOOK_AGAIN_AFTER_S = (0.04, 0.25)  # the first for a busy moment, the second for a commit that took its time
-LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+LOST = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class Listener:

@@ -39,7 +39,8 @@ DATABASE = """
 SELECT current_setting('server_version') AS version,
        (SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind IN ('r', 'm'))::bigint AS bytes,
        pg_postmaster_start_time() AS started_at,
-       (SELECT wal_bytes * 86400 / greatest(60, extract(epoch FROM now() - stats_reset)) FROM pg_stat_wal)::float8
+       (SELECT CASE WHEN now() - stats_reset >= interval '1 hour'  -- a burst of minutes says nothing of a day
+                    THEN wal_bytes * 86400 / extract(epoch FROM now() - stats_reset) END FROM pg_stat_wal)::float8
            AS wal_bytes_per_day,
        (SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'doorstep-listen') AS nodes

@@ -1,6 +1,7 @@
 """One story by its correlation id."""
 
 from typing import Literal
+from uuid import UUID
 
 from pydantic import ConfigDict
 
@@ -19,7 +20,21 @@ class StoryItemView(View):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     at: Instant
-    kind: Literal["request", "payment", "event", "ledger", "audit", "outbox", "job", "notification", "socket"]
+    kind: Literal[
+        "request",
+        "payment",
+        "event",
+        "ledger",
+        "audit",
+        "outbox",
+        "alert",
+        "job",
+        "notification",
+        "webhook",
+        "socket",
+    ]
+    id: UUID | None  # by which others name it as their cause
+    caused_by: UUID | None  # an event or a job; null: the request itself
 
 
 class StoryView(View):

@@ -20,10 +20,13 @@ WORDS = frozenset({"reason"})
 
 
 async def story(stores: Stores, correlation_id: str, context: Context) -> Answer:
-    """Return `{items: [{at, kind, ...}]}` in order of time; an id that nothing carries has an empty story."""
+    """Return `{items: [{at, kind, id, caused_by, ...}]}` in order of time; an unknown id has an empty story."""
     async with stores.db.reading() as tx:
         rows = await correlations.story(tx, correlation_id, EACH_AT_MOST)
-    items = [{"at": r["at"], "kind": r["kind"], **_in_z(r["body"])} for r in rows]
+    items = [
+        {"at": r["at"], "kind": r["kind"], "id": r["id"], "caused_by": r["caused_by"], **_in_z(r["body"])}
+        for r in rows
+    ]
     return Reply(
         200, {"items": [told for item in items if (told := tell(item, context.actor.role)) is not None]}
     )
@@ -44,7 +47,7 @@ def _about_money(item: Mapping[str, Any]) -> bool:
     match item["kind"]:
         case "ledger" | "payment":
             return True
-        case "event" | "outbox":
+        case "event" | "outbox" | "socket" | "webhook":
             return str(item.get("type") or item.get("topic")).startswith(MONEY_EVENTS)
         case "job":
             return "payment" in item["name"] or "authorization" in item["name"]

@@ -18,6 +18,7 @@ from domain.refusals import Refusal
 from rest import problem
 from rest.keys import CORRELATION_ID
 from rest.metrics import Metrics
+from storage.personal import ErasedError
 
 log = structlog.get_logger("rest")
 
@@ -118,6 +119,8 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         if error.status < 400:
             raise  # a redirect
         return problem.response(Refusal("validation", "The request could not be read."), correlation_id)
+    except ErasedError:  # the revocation of their sessions is on its way to this process
+        return problem.response(Refusal("token_revoked", "This account is no more."), correlation_id)
     except AWAY as error:
         log.warning("store_away", error=type(error).__name__)
         return problem.response(

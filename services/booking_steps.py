@@ -62,10 +62,8 @@ async def sealed(tx: Tx, context: Context, text: str) -> bytes:
 
 
 def sealed_under(author_key: bytes | None, text: str) -> bytes:
-    """Seal words under their author's key."""
-    if author_key is None:
-        raise ValueError("who has no key, or was erased, writes nothing")
-    return personal.seal(author_key, text)
+    """Seal words under their author's key. Raises ErasedError: who was erased writes nothing."""
+    return personal.seal(personal.needed(author_key), text)
 
 
 async def collect(tx: Tx, booking: Booking, amount: int, purpose: Purpose) -> Facts:

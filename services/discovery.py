@@ -138,8 +138,9 @@ async def _sealed_place(tx: Tx, wish: Wish, context: Context) -> bytes:
     person_id = context.actor.person_id
     if person_id is None:
         raise ValueError("only people ask who could come")
-    key = await personal.key_of(tx, person_id) or await personal.create_key(tx, person_id)
-    return personal.seal(key, {"lat": wish.lat, "lon": wish.lon})
+    return personal.seal(
+        personal.needed(await personal.key_of(tx, person_id)), {"lat": wish.lat, "lon": wish.lon}
+    )
 
 
 def made(

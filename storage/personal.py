@@ -20,6 +20,17 @@ KEYS_OF = "SELECT person_id, key FROM app.person_keys WHERE person_id = ANY ($1)
 NONCE_BYTES = 12
 
 
+class ErasedError(Exception):
+    """Somebody without a key, so erased, wants something personal kept: their token outlived them for a moment."""
+
+
+def needed(key: bytes | None) -> bytes:
+    """Return a key that must be there to keep anything. Raises ErasedError: nobody gets a second one."""
+    if key is None:
+        raise ErasedError
+    return key
+
+
 async def create_key(tx: Tx, person_id: UUID) -> bytes:
     """Draw and keep a person's key."""
     key = AESGCM.generate_key(bit_length=256)

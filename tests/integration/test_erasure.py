@@ -359,3 +359,30 @@ async def test_a_request_under_way_does_not_outlive_its_customer(door: Door) -> 
         assert await tx.fetchval("SELECT count(*) FROM app.bookings") == 0
         assert await tx.fetchval("SELECT count(*) FROM app.reservations WHERE active") == 0
         assert await tx.fetchval("SELECT status FROM app.payment_intents WHERE kind = 'void'") == "succeeded"
+
+
+async def test_a_token_still_believed_elsewhere_brings_nothing_back(door: Door) -> None:
+    """Another process may believe a token for a moment longer: it reaches nobody's fields, and no new key is made."""
+    world = door.world
+    customer = world.customers[0]
+    await introduce(world, customer)
+    booking_id = await visit(door, until="complete")
+    await work_off(door)
+    late = await door.token(customer)  # of a session that nobody revoked
+    assert (await erase(door, customer, {"password": PASSWORD})).status == 204
+    wish = {"service": "haircut", "lat": HOME[0], "lon": HOME[1], "when": "now"}
+    home = {"services": ["haircut"], "home_base": {"lat": HOME[0], "lon": HOME[1]}, "bio": NEEDLES["bio"]}
+    asked: list[tuple[str, str, Any, bool]] = [
+        ("POST", "/v1/discovery", wish, False),
+        ("POST", f"/v1/bookings/{booking_id}/rate", {"stars": 5, "comment": NEEDLES["comment"]}, True),
+        ("PATCH", "/v1/me", {"display_name": NEEDLES["name"], "phone": NEEDLES["phone"]}, False),
+        ("POST", "/v1/technicians/apply", home, False),
+        ("DELETE", "/v1/me", {"password": PASSWORD}, False),
+        ("GET", "/v1/me", None, False),
+    ]
+    for method, path, body, key in asked:
+        said = await door.ask(method, path, body, who=late, key=key)
+        assert said.status in {401, 403, 404}, (path, said.status, said.body)
+    async with world.stores.db.reading() as tx:
+        assert await tx.fetchval("SELECT count(*) FROM app.person_keys WHERE person_id = $1", customer) == 0
+    assert await search(world) == Left({}, {"said": {"app.booking_notes"}})

@@ -120,6 +120,20 @@ def user_add(
     typer.echo(f"Added {person_id}.")
 
 
+@user.command("erase")
+def user_erase(
+    person_id: Annotated[str, typer.Argument(help="The person's id.")],
+    sure: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
+) -> None:
+    """Erase a person for good, as they could themselves; what happened stays true under a pseudonym."""
+    from app.people import erase
+
+    if not sure:
+        typer.confirm("Name, address, phone number and words are destroyed. Go on?", abort=True)
+    erase(load(), person_id)
+    typer.echo("Erased. Sessions end within seconds.")
+
+
 @audit.command("verify")
 def audit_verify(
     head: Annotated[

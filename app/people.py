@@ -1,15 +1,18 @@
-"""What the command line does with people: add one."""
+"""What the command line does with people: add one, erase one."""
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
 from app.reach import reached
 from app.settings import Settings, SettingsError
-from domain.context import Role
+from domain.context import SYSTEM, Context, Role
+from domain.refusals import Refusal
 from rest.auth import EMAIL
 from rest.registry import SIGNED_IN
+from services.erasure import Left, erase_person
 from services.passwords import Passwords
 from storage import people
 from storage.db import open_database
@@ -44,6 +47,23 @@ def add(settings: Settings, *, email: str, role: str, name: str, areas: str, pas
         if not asyncio.run(work(database.app_url)):
             raise SettingsError("Somebody has that e-mail address already.")
     return person_id
+
+
+def erase(settings: Settings, person_id: str) -> None:
+    """Erase a person, as they could themselves. Raises SettingsError with a sentence for what cannot be."""
+    try:
+        wanted = UUID(person_id)
+    except ValueError:
+        raise SettingsError(f"{person_id!r} is no id of a person.") from None
+
+    async def work(url: str) -> Left | Refusal:
+        async with open_database(url, min_size=1, max_size=2) as db:
+            return await erase_person(db, wanted, Context(SYSTEM, datetime.now(UTC), f"erase-{new_id().hex}"))
+
+    with reached(settings, beside=True) as database:
+        left = asyncio.run(work(database.app_url))
+    if isinstance(left, Refusal):
+        raise SettingsError(left.detail)
 
 
 def _areas(text: str) -> Literal["all"] | frozenset[UUID]:

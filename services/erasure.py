@@ -6,7 +6,7 @@ and address. Sessions end with the commit; what a phone still sent in that momen
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -19,7 +19,7 @@ from services.auth import FROM_ONE_ADDRESS, tell_revoked
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage import erasure, people
-from storage.db import Tx
+from storage.db import Database, Tx
 from storage.journal import record
 
 log = structlog.get_logger(__name__)
@@ -31,6 +31,13 @@ GONE = Refusal("not_found", "This account is no more.")
 PROVE = Refusal("forbidden", "Give your password, or sign in again and ask within five minutes.")
 
 
+class Left(NamedTuple):
+    """What somebody leaves behind in hot state: token families to be refused, GPS sessions to be forgotten."""
+
+    families: list[UUID]
+    sessions: list[UUID]
+
+
 async def erase_me(stores: Stores, password: str | None, context: Context) -> Answer:
     """Erase the person who asks; 204. Refuses `open_bookings`, `unpaid`, `last_founder`; `forbidden` without proof."""
     person_id = context.actor.person_id
@@ -39,8 +46,22 @@ async def erase_me(stores: Stores, password: str | None, context: Context) -> An
     refused = await _unproven(stores, person_id, password, context)
     if refused is not None:
         return refused
-    async with stores.db.transaction() as tx:
-        if context.actor.role == Role.FOUNDER:
+    left = await erase_person(stores.db, person_id, context)
+    if isinstance(left, Refusal):
+        return left
+    for family_id in left.families:
+        await tell_revoked(stores, family_id)
+    for session_id in left.sessions:
+        await stores.hot.forget_position(session_id)
+        claim = await stores.hot.claim_track(session_id)
+        stores.hot.save_track(session_id, claim.token, b"")
+    return Reply(204, {})
+
+
+async def erase_person(db: Database, person_id: UUID, context: Context) -> Left | Refusal:
+    """Erase a person in one transaction. Who serves learns within seconds that the sessions are over."""
+    async with db.transaction() as tx:
+        if context.actor.role in {Role.FOUNDER, Role.SYSTEM}:
             await erasure.lock_founders(tx)
         role = await erasure.lock(tx, person_id)
         if role is None:
@@ -48,18 +69,12 @@ async def erase_me(stores: Stores, password: str | None, context: Context) -> An
         facts = erase(person_id, role, await erasure.standing(tx, person_id))
         if isinstance(facts, Refusal):
             return facts
-        families, sessions = await erasure.families(tx, person_id), await erasure.sessions(tx, person_id)
+        left = Left(await erasure.families(tx, person_id), await erasure.sessions(tx, person_id))
         await _seal_anew(tx, person_id, next(f.display_name for f in facts if isinstance(f, PersonErased)))
         later = JobWanted("forget_fixes", {"person_id": str(person_id)}, context.now + LATE_AFTER)
-        await record(tx, [*facts, later] if sessions else facts, context)
-    for family_id in families:
-        await tell_revoked(stores, family_id)
-    for session_id in sessions:
-        await stores.hot.forget_position(session_id)
-        claim = await stores.hot.claim_track(session_id)
-        stores.hot.save_track(session_id, claim.token, b"")
+        await record(tx, [*facts, later] if left.sessions else facts, context)
     log.info("person_erased", person_id=str(person_id), role=role)
-    return Reply(204, {})
+    return left
 
 
 async def forget_fixes(stores: Stores, payload: Mapping[str, Any], context: Context) -> None:  # noqa: ARG001 - a Job's signature

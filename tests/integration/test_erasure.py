@@ -10,11 +10,14 @@ import asyncpg
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pydantic import SecretStr
 
+from app import people as at_the_shell
+from app.settings import Settings, SettingsError
 from domain.commands import Address, RequestBooking
 from domain.context import Role
 from domain.refusals import Refusal
-from services import audit, erasure
+from services import audit, erasure, verification
 from services.auth import access_token
 from services.booking_request import request
 from services.passwords import Passwords
@@ -154,7 +157,7 @@ async def erase(door: Door, who: UUID | str, body: dict[str, Any] | None = None)
 
 
 async def holds(world: World) -> None:
-    """The chain of decisions verifies, and the books balance."""
+    """The chain of decisions verifies, the books balance, and all records still agree."""
     while await audit.seal(world.stores.db):
         pass
     verdict = await audit.verify(world.stores.db)
@@ -165,6 +168,7 @@ async def holds(world: World) -> None:
         )
         booked = await tx.fetchval("SELECT coalesce(sum(debit), 0) FROM app.ledger_entries")
     assert (off, booked) == (0, 4770)
+    assert [f.first for f in await verification.verify(world.stores.db) if f.broken] == []
 
 
 async def test_nothing_of_a_customer_is_left(door: Door) -> None:
@@ -331,6 +335,22 @@ async def test_it_must_be_the_person(door: Door) -> None:
     assert (old.status, old.code) == (403, "forbidden")
     assert (await erase(door, await session(world, customer))).status == 204
     assert (await erase(door, await door.token(world.customers[1]), {"password": 5})).status == 422
+
+
+async def test_erased_at_the_shell(door: Door) -> None:
+    """After a restore, or for somebody who wrote a letter: the same erasure by id, with the same refusals."""
+    world = door.world
+    settings = Settings(database_url=SecretStr(world.stores.db.url))
+    await introduce(world, world.customers[0])
+    await asyncio.to_thread(at_the_shell.erase, settings, str(world.customers[0]))
+    assert await search(world) == Left({}, {})
+    for wrong, why in (
+        (str(world.customers[0]), "no more"),
+        ("nobody", "no id"),
+        (str(world.founder), "founder first"),
+    ):
+        with pytest.raises(SettingsError, match=why):
+            await asyncio.to_thread(at_the_shell.erase, settings, wrong)
 
 
 async def test_the_last_founder_stays(door: Door) -> None:

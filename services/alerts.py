@@ -4,8 +4,6 @@ Alerts about a booking are raised by the deadlines and rules of that booking, in
 (`domain/alerts.py`). Whatever else watches, such as positions, records `AlertRaised` and `AlertsCleared` here.
 """
 
-import base64
-import binascii
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +15,7 @@ from domain.facts import Fact
 from domain.refusals import Refusal
 from services.booking_view import stamp
 from services.catalogue import area_at
-from services.paging import foreign_cursor
+from services.paging import cursor_of, foreign_cursor, item_behind
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage import alerts
@@ -26,7 +24,6 @@ from storage.db import Tx
 from storage.journal import record
 
 BATCH = 100
-CURSOR_FIELDS = 2
 
 
 async def list_(
@@ -40,7 +37,7 @@ async def list_(
     cursor: str | None = None,
 ) -> Answer:
     """List the alerts of the caller's areas, newest first; those that stand, unless other states are asked for."""
-    after = None if cursor is None else _decode(cursor)
+    after = None if cursor is None else item_behind(cursor)
     if cursor is not None and after is None:
         return foreign_cursor()
     async with stores.db.reading() as tx:
@@ -48,7 +45,8 @@ async def list_(
             tx, states=list(states or STANDING), area_ids=_areas(context.actor), kind=kind, booking_id=booking_id,
             after=after, limit=limit + 1,
         )  # fmt: skip
-    next_cursor = _encode(found[limit - 1]) if len(found) > limit else None
+    last = found[limit - 1] if len(found) > limit else None
+    next_cursor = None if last is None else cursor_of(last.raised_at, last.alert_id)
     return Reply(200, {"items": [view(each) for each in found[:limit]], "next_cursor": next_cursor})
 
 
@@ -155,18 +153,3 @@ async def _seen(tx: Tx, alert_id: UUID, actor: Actor) -> Alert | Refusal:
 
 def _by_system(now: datetime) -> Context:
     return Context(SYSTEM, now, f"alerts-{uuid4().hex[:24]}")
-
-
-def _encode(last: Alert) -> str:
-    return base64.urlsafe_b64encode(f"{last.raised_at.isoformat()}|{last.alert_id}".encode()).decode()
-
-
-def _decode(cursor: str) -> tuple[datetime, UUID] | None:
-    try:
-        parts = base64.urlsafe_b64decode(cursor.encode()).decode().split("|")
-        if len(parts) != CURSOR_FIELDS:
-            return None
-        at = datetime.fromisoformat(parts[0])
-        return (at.astimezone(UTC), UUID(parts[1])) if at.tzinfo else None
-    except (ValueError, OverflowError, binascii.Error):
-        return None

@@ -4,8 +4,6 @@ The full address is for the booking's own people (its customer, its present tech
 everybody else sees the area only, and support sees initials instead of the customer's name.
 """
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,14 +13,13 @@ from uuid import UUID
 from domain.booking import TURNED_DOWN, Booking
 from domain.context import Actor, Context, Role
 from domain.refusals import Refusal
-from services.paging import foreign_cursor
+from services.paging import cursor_of, foreign_cursor, item_behind
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage import booking_commands, bookings, catalogue, personal
 from storage import credentials as credential_rows
 from storage.db import Tx
 
-CURSOR_FIELDS = 2
 STAFF = frozenset({Role.SUPPORT, Role.FINANCE, Role.FOUNDER, Role.SYSTEM})
 
 
@@ -199,7 +196,7 @@ async def list_(  # noqa: PLR0913 - each is one filter of the contract
         technician_id = _only(technician_id, actor.person_id)
     elif actor.role == Role.DISPATCHER and actor.areas != "all":
         areas = [a for a in actor.areas if area_id in (None, a)]
-    after = None if cursor is None else _decode(cursor)
+    after = None if cursor is None else item_behind(cursor)
     if cursor is not None and after is None:
         return foreign_cursor()
     async with stores.db.reading() as tx:
@@ -209,28 +206,13 @@ async def list_(  # noqa: PLR0913 - each is one filter of the contract
         )  # fmt: skip
         page = found[:limit]
         around = await surroundings(tx, page)
-    next_cursor = _encode(page[-1]) if len(found) > limit else None
+    next_cursor = cursor_of(page[-1].created_at, page[-1].booking_id) if len(found) > limit else None
     return Reply(200, {"items": [view_for(b, around, actor) for b in page], "next_cursor": next_cursor})
 
 
 def _only(asked: UUID | None, own: UUID | None) -> UUID | None:
     """Narrow a filter to the caller's own; somebody else's id finds nothing (the nil id owns nothing)."""
     return own if asked in (None, own) else UUID(int=0)
-
-
-def _encode(last: Booking) -> str:
-    return base64.urlsafe_b64encode(f"{last.created_at.isoformat()}|{last.booking_id}".encode()).decode()
-
-
-def _decode(cursor: str) -> tuple[datetime, UUID] | None:
-    try:
-        parts = base64.urlsafe_b64decode(cursor.encode()).decode().split("|")
-        if len(parts) != CURSOR_FIELDS:
-            return None
-        at = datetime.fromisoformat(parts[0])
-        return (at.astimezone(UTC), UUID(parts[1])) if at.tzinfo else None
-    except (ValueError, OverflowError, binascii.Error):
-        return None
 
 
 def event_view(

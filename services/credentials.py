@@ -1,9 +1,7 @@
 """Credentials: handed in by technicians, decided by the founder; what support says of them is kept as a proposal."""
 
-import base64
-import binascii
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,11 +19,10 @@ from domain.trust import (
     decide_credential,
 )
 from services.booking_view import stamp
-from services.paging import foreign_cursor, paged
+from services.paging import cursor_of, foreign_cursor, item_behind, paged
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage import catalogue, credentials, technicians
-from storage.credentials import Listed
 from storage.db import Tx
 from storage.ids import new_id
 from storage.journal import record
@@ -90,7 +87,7 @@ async def list_(
     stores: Stores, status: str | None, limit: int, cursor: str | None, context: Context
 ) -> Answer:
     """List credentials for those who decide, newest first; `expiring` and `expired` are verified ones by date."""
-    after = None if cursor is None else _decode(cursor)
+    after = None if cursor is None else item_behind(cursor)
     if cursor is not None and after is None:
         return foreign_cursor()
     today = context.now.date()
@@ -111,7 +108,9 @@ async def list_(
            "submitted_at": stamp(each.submitted_at)}
         for each in page
     ]  # fmt: skip
-    return Reply(200, {"items": items, "next_cursor": _encode(page[-1]) if len(found) > limit else None})
+    last = page[-1] if len(found) > limit else None
+    next_cursor = None if last is None else cursor_of(last.submitted_at, last.credential.credential_id)
+    return Reply(200, {"items": items, "next_cursor": next_cursor})
 
 
 async def decide(
@@ -173,17 +172,3 @@ async def _own(tx: Tx, context: Context) -> Technician | None:
 
 def _iso(day: date | None) -> str | None:
     return day.isoformat() if day else None
-
-
-def _encode(last: Listed) -> str:
-    text = f"{last.submitted_at.isoformat()}|{last.credential.credential_id}"
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def _decode(cursor: str) -> tuple[datetime, UUID] | None:
-    try:
-        at, _, credential_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
-        moment = datetime.fromisoformat(at)
-        return (moment.astimezone(UTC), UUID(credential_id)) if moment.tzinfo else None
-    except (ValueError, OverflowError, binascii.Error):
-        return None

@@ -5,10 +5,7 @@ replay of a job lets the worker take it again. Both are decisions of a person, a
 """
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +17,7 @@ from domain.facts import Decided
 from domain.refusals import Refusal
 from services import feed, subscribers
 from services.booking_view import stamp
-from services.paging import foreign_cursor
+from services.paging import cursor_of, foreign_cursor, item_behind
 from services.relaying import RELAY
 from services.reply import Answer, Reply
 from services.stores import Stores
@@ -38,14 +35,15 @@ NOBODY = Refusal("dead_letter_state", "This release has no subscriber of that na
 
 async def list_(stores: Stores, *, done: bool, limit: int, cursor: str | None) -> Answer:
     """List dead letters, newest first; `done`: those that were replayed well instead of the open ones."""
-    before = None if cursor is None else _decode(cursor)
+    before = None if cursor is None else item_behind(cursor)
     if cursor is not None and before is None:
         return foreign_cursor()
     async with stores.db.reading() as tx:
         records = await dead_letters.list_(tx, done=done, before=before, limit=limit + 1)
     items = [_view(record) for record in records[:limit]]
     last = records[limit - 1] if len(records) > limit else None
-    return Reply(200, {"items": items, "next_cursor": None if last is None else _encode(last)})
+    next_cursor = None if last is None else cursor_of(last["at"], last["dead_letter_id"])
+    return Reply(200, {"items": items, "next_cursor": next_cursor})
 
 
 async def replay(
@@ -135,18 +133,3 @@ def _view(record: asyncpg.Record | Mapping[str, Any]) -> dict[str, Any]:
         "at": stamp(record["at"]),
         "state": record["state"],
     }
-
-
-def _encode(record: asyncpg.Record) -> str:
-    raw = f"{record['at'].isoformat()}|{record['dead_letter_id']}"
-    return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
-
-
-def _decode(cursor: str) -> tuple[datetime, UUID] | None:
-    try:
-        at, dead_letter_id = (
-            base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)).decode().split("|")
-        )
-        return datetime.fromisoformat(at), UUID(dead_letter_id)
-    except (ValueError, binascii.Error):
-        return None

@@ -5,9 +5,7 @@ The list is rendered anew each time, in the language of now, from the same recor
 """
 
 import base64
-import binascii
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +16,7 @@ from domain.notifying import WEB_PUSH, QuietHours
 from domain.refusals import FieldError, Refusal
 from services.booking_view import stamp
 from services.notification_sending import opened
-from services.paging import foreign_cursor
+from services.paging import cursor_of, foreign_cursor, item_behind
 from services.posting import AddressRefusedError
 from services.reply import Answer, Reply
 from services.stores import Stores
@@ -33,7 +31,7 @@ POINT_BYTES, AUTH_BYTES = 65, 16
 
 async def list_(stores: Stores, person_id: UUID, now: datetime, *, limit: int, cursor: str | None) -> Answer:
     """List what a person was to be told by now, newest first."""
-    after = None if cursor is None else _decode(cursor)
+    after = None if cursor is None else item_behind(cursor)
     if cursor is not None and after is None:
         return foreign_cursor()
     async with stores.db.reading() as tx:
@@ -53,9 +51,9 @@ async def list_(stores: Stores, person_id: UUID, now: datetime, *, limit: int, c
                     "body": body,
                 }
             )
-    return Reply(
-        200, {"items": items, "next_cursor": _encode(found[limit - 1]) if len(found) > limit else None}
-    )
+    last = found[limit - 1] if len(found) > limit else None
+    next_cursor = None if last is None else cursor_of(last["due_at"], last["notification_id"])
+    return Reply(200, {"items": items, "next_cursor": next_cursor})
 
 
 async def subscribe(stores: Stores, subscription: Subscription, context: Context) -> Answer:
@@ -137,16 +135,3 @@ def _clock(minute: int) -> str:
 def _minutes(clock: str) -> int:
     hours, minutes = clock.split(":")
     return int(hours) * 60 + int(minutes)
-
-
-def _encode(row: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(f"{row['due_at'].isoformat()}|{row['notification_id']}".encode()).decode()
-
-
-def _decode(cursor: str) -> tuple[datetime, UUID] | None:
-    try:
-        at, _, notification_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
-        due_at = datetime.fromisoformat(at)
-        return (due_at.astimezone(UTC), UUID(notification_id)) if due_at.tzinfo else None
-    except (ValueError, OverflowError, binascii.Error):
-        return None

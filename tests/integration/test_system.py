@@ -1,5 +1,7 @@
 """`GET /v1/system`: what those who look after the house see, and the gauges that tell the same to Prometheus."""
 
+import base64
+
 import asyncpg
 from prometheus_client import CollectorRegistry
 
@@ -45,6 +47,11 @@ async def test_the_house_shows_who_is_behind_and_who_gave_up(door: Door) -> None
     letters = await door.ask("GET", "/v1/dead-letters", who=await door.token(door.world.founder))
     assert [(item["name"], item["error"]) for item in letters.body["items"]] == [("choking", "ValueError")]
     letter_id = letters.body["items"][0]["dead_letter_id"]
+    beyond = base64.urlsafe_b64encode(f"0001-01-01T00:00:00+14:00|{letter_id}".encode()).decode()
+    refused = await door.ask(
+        "GET", f"/v1/dead-letters?cursor={beyond}", who=await door.token(door.world.founder)
+    )
+    assert refused.code == "validation"
     again = await door.ask(
         "POST", f"/v1/dead-letters/{letter_id}/replay", who=await door.token(door.world.founder)
     )

@@ -8,14 +8,15 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from domain import commands
+from domain import booking_rules, commands
 from domain.commands import RequestBooking
 from domain.context import SYSTEM, Actor, Role
 from domain.refusals import Refusal
-from services import booking, booking_offers, booking_view, deadlines, sharing
+from services import booking, booking_offers, booking_view, deadlines, sharing, technicians
 from services.booking_request import request
+from services.booking_steps import judged
 from services.reply import Answer, Reply
-from storage import bookings
+from storage import booking_commands, bookings, journal
 from storage.ids import new_id
 from tests.integration.world import World, address
 
@@ -338,3 +339,33 @@ async def test_a_visit_that_began_early_may_be_extended(world: World) -> None:
     async with world.stores.db.reading() as tx:
         hours = await tx.fetchval("SELECT upper(during) - lower(during) FROM app.reservations WHERE active")
     assert hours == timedelta(minutes=45 + 30)
+
+
+@pytest.mark.parametrize("meanwhile", ["suspended", "accepted"])
+async def test_what_was_decided_about_another_moment_is_not_written(world: World, meanwhile: str) -> None:
+    """Between the read and the write the technician is suspended, or the booking moves on: nothing is written."""
+    booking_id, context = await world.book(asked=(0,)), world.context(world.technician())
+    async with world.stores.db.reading() as tx:
+        seen = await booking_commands.read(tx, booking_id, context, grounds=True)
+        assert seen is not None
+        assert seen.grounds is not None
+        passed = judged(seen.booking, seen.grounds, context)
+        assert not isinstance(passed, Refusal)
+        facts = booking_rules.accept(seen.booking, context.actor, context.now, passed)
+        assert not isinstance(facts, Refusal)
+        if meanwhile == "suspended":
+            founder = world.context(Actor(world.founder, Role.FOUNDER))
+            good(await technicians.decide(world.stores, world.technicians[0], "suspend", "Asked to", founder))
+        else:
+            good(
+                await booking.accept(
+                    world.stores, booking_id, commands.Accept(), world.context(world.technician())
+                )
+            )
+        before = await events_of(world, booking_id)
+        rows, version = journal.document(facts, context), seen.grounds["technician"]["version"]
+        assert rows is not None
+        assert not await booking_commands.write(tx, seen.booking, version, rows)
+    assert await events_of(world, booking_id) == before
+    answer = await booking.accept(world.stores, booking_id, commands.Accept(), context)
+    assert code(answer) == ("not_qualified" if meanwhile == "suspended" else "booking_state")

@@ -16,6 +16,8 @@ import orjson
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 
+from storage.tracing import trace_of_line
+
 MASK = "***"
 SECRET_NAMES = re.compile(
     r"(\w+_)?(pass(word|wd)?(_hash)?|secret|token|authorization|cookie|api_?key|secret_key|dsn|credential_number|"
@@ -84,17 +86,18 @@ def _emit(handler: _Lossy, write: Callable[[logging.LogRecord], None], record: l
         write(logging.makeLogRecord(gap))
 
 
-def configure(level: str = "info", file: Path | None = None) -> None:
-    """Send everything to stdout, or to `file`, as JSON lines from `level` up."""
+def configure(level: str = "info", file: Path | None = None, stream: TextIO | None = None) -> None:
+    """Send everything to stdout (or `stream`), or to `file`, as JSON lines from `level` up."""
     handler: logging.Handler
     if file is None:
-        handler = _Stream(sys.stdout)
+        handler = _Stream(stream or sys.stdout)
     else:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
         handler = _File(file, maxBytes=LOG_BYTES, backupCount=1)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        traced,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -122,6 +125,14 @@ def configure(level: str = "info", file: Path | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def traced(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Name the trace that a line belongs to, while there are any."""
+    trace_id = trace_of_line(event.get("correlation_id"))
+    if trace_id is not None:
+        event["trace_id"] = trace_id
+    return event
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

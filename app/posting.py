@@ -23,6 +23,7 @@ from yarl import URL
 
 from app.posting_addresses import Network, may_be_reached
 from services.posting import AddressRefusedError, Posted, UnreachableError
+from storage import tracing
 
 LONGEST_URL = 2048
 FIRST_FREE_PORT = (
@@ -118,12 +119,15 @@ class HttpPoster:
         where = self._parsed(url)
         limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_WITHIN_S, ceil_threshold=3600)
         try:
-            async with self._session.post(
-                where, data=body, headers=headers, allow_redirects=False, timeout=limits
-            ) as answer:
-                said = await _beginning(answer)
-                answer.close()  # whatever else it wanted to say
-                return Posted(answer.status, said, _wish(answer.headers.get("Retry-After")))
+            with tracing.step("post", outside=True) as span:
+                async with self._session.post(
+                    where, data=body, headers=headers, allow_redirects=False, timeout=limits
+                ) as answer:
+                    said = await _beginning(answer)
+                    answer.close()  # whatever else it wanted to say
+                    if span is not None:
+                        span.set_attribute("http.response.status_code", answer.status)
+                    return Posted(answer.status, said, _wish(answer.headers.get("Retry-After")))
         except TimeoutError:
             raise UnreachableError("timeout") from None
         except aiohttp.ClientConnectorDNSError:

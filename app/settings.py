@@ -182,6 +182,11 @@ class Settings(BaseSettings):
     background: bool = Field(
         True, description="Deadlines, subscribers and jobs run in this process; off: another one runs them"
     )
+    otlp_endpoint: Annotated[SecretStr, _address("http", "https")] | None = Field(
+        None,
+        description="OpenTelemetry collector that traces are sent to (OTLP over HTTP, as http://host:4318); "
+        "OTEL_EXPORTER_OTLP_ENDPOINT is heard as well; unset: no traces",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The quietest line written"
     )

@@ -1,6 +1,6 @@
 """Where everything is put together: what a process opens, in order, and closes in the other order.
 
-    settings → PostgreSQL → hot state → telemetry → router → payment gateway → poster → Stores
+    settings → tracing → PostgreSQL → hot state → telemetry → router → payment gateway → poster → Stores
     → REST, Socket.IO, pages → supervised tasks
 
 Each resource is one `async with`; the application serves when all of them stand, and nothing outlives it.
@@ -19,6 +19,7 @@ from app.channels import channels
 from app.city import BASEMAP
 from app.posting import open_poster
 from app.settings import Settings
+from app.tracing import open_tracing
 from pages import routes as pages
 from realtime import server as realtime
 from realtime.server import Realtime
@@ -93,6 +94,7 @@ def create_app(
 
     async def lifespan(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(open_tracing(settings))
             stores = await stack.enter_async_context(open_stores(settings, database_url, secret_key))
             app[STORES] = stores
             live = realtime.attach(app, stores, allowed_origins=settings.allowed_origins, measures=measures)

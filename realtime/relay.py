@@ -21,7 +21,7 @@ from realtime.bookings import BookingsDoor
 from services import feed, relaying
 from services.measures import Measures
 from services.stores import Stores
-from storage import outbox
+from storage import outbox, tracing
 from storage.outbox import START, Place
 from storage.relayed import Reached
 
@@ -134,11 +134,13 @@ class Relay:
                     told(row)
         if not self._bookings.wanted(rows):
             return
-        async with self._stores.db.reading() as tx:
-            shown = await feed.batch(tx, rows, self._epoch)
-        now = datetime.now(UTC)
-        for event_id, sockets in self._bookings.deliver(shown):
-            self._reached.append(Reached(event_id, now, sockets))
+        batch = {"messaging.batch.message_count": len(rows)}
+        with tracing.stories("relay", (row["correlation_id"] for row in rows), batch):
+            async with self._stores.db.reading() as tx:
+                shown = await feed.batch(tx, rows, self._epoch)
+            now = datetime.now(UTC)
+            for event_id, sockets in self._bookings.deliver(shown):
+                self._reached.append(Reached(event_id, now, sockets))
         for row in rows:
             self._measures.relay_lag_s.observe(max(0.0, (now - row["at"]).total_seconds()))
 

@@ -1,7 +1,8 @@
 """What every request gets: a story to belong to, one log line, counted seconds, safe headers, and no stack trace.
 
-The story is `X-Correlation-ID` if it is well formed, else the trace id of `traceparent`, else fresh. The log line names
-the route's template, so that no id, token, position or query string ever reaches a log.
+The story is `X-Correlation-ID` if it is well formed, else the trace id of `traceparent`, else fresh; where no trace
+came along, one follows from the story (`storage/tracing.py`). Log line and span name the route's template, so that no
+id, token, position or query string ever reaches them.
 """
 
 import re
@@ -18,6 +19,7 @@ from domain.refusals import Refusal
 from rest import problem
 from rest.keys import CORRELATION_ID
 from rest.metrics import Metrics
+from storage import tracing
 from storage.personal import ErasedError
 
 log = structlog.get_logger("rest")
@@ -73,12 +75,14 @@ def middleware(metrics: Metrics) -> Middleware:
         if request.path.startswith(SOCKETS):
             return await handler(request)
         began = time.perf_counter()
-        with bound_contextvars(correlation_id=request[CORRELATION_ID]):
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource else "unknown"
+        with bound_contextvars(correlation_id=request[CORRELATION_ID]), _span(request, route) as span:
             response = await _answered(request, handler)
             seconds = time.perf_counter() - began
-            resource = request.match_info.route.resource
-            route = resource.canonical if resource else "unknown"
             metrics.count(_method(request), route, response.status, seconds)
+            if span is not None:
+                tracing.answered(span, _method(request), route, response.status)
             if route not in QUIET:
                 log.info(
                     "request",
@@ -135,6 +139,12 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return problem.response(
             Refusal("internal", f"Tell us this number and we find it: {correlation_id}."), correlation_id
         )
+
+
+def _span(request: web.Request, route: str) -> tracing.Opened:
+    if route in QUIET:
+        return tracing.NOTHING
+    return tracing.request(f"{_method(request)} {route}", request[CORRELATION_ID], request.headers)
 
 
 def _method(request: web.Request) -> str:

@@ -35,8 +35,8 @@ from domain.context import SYSTEM, Context
 from services import erasure, notification_sending, payments, payouts
 from services.job import Hopeless, Job, Later
 from services.stores import Stores
-from storage import jobs
-from storage.db import Database
+from storage import jobs, tracing
+from storage.db import Database, lost
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +91,12 @@ class _Executor(AbstractEntrypointExecutor):
     async def _try(self, wanted: _Wanted, attempt: int) -> None:
         started_at = datetime.now(UTC)
         try:
-            await self._job.run(self._stores, wanted.payload, wanted.context)
+            with tracing.story(
+                f"job {self._name}",
+                wanted.context.correlation_id,
+                {"doorstep.job_id": str(wanted.job_id), "doorstep.attempt": attempt},
+            ):
+                await self._job.run(self._stores, wanted.payload, wanted.context)
         except Exception as error:
             last = (attempt >= MAX_ATTEMPTS or isinstance(error, Hopeless)) and await self._gave_up(wanted)
             said = str(error) if isinstance(error, Later | Hopeless) else type(error).__name__
@@ -169,17 +174,20 @@ async def _queue(db: Database) -> AsyncIterator[QueueManager]:
         server_settings={"role": db.role, "application_name": "doorstep jobs", "timezone": "UTC"},
     )
     try:
-        yield QueueManager(
-            Queries(
-                AsyncpgDriver(connection),
-                qbe=QueryBuilderEnvironment(SETTINGS),
-                qbq=QueryQueueBuilder(SETTINGS),
-                qbs=QuerySchedulerBuilder(SETTINGS),
-            ),
-            channel=SETTINGS.channel,
-        )
-    finally:
-        await connection.close(timeout=5)
+        try:
+            yield QueueManager(
+                Queries(
+                    AsyncpgDriver(connection),
+                    qbe=QueryBuilderEnvironment(SETTINGS),
+                    qbq=QueryQueueBuilder(SETTINGS),
+                    qbs=QuerySchedulerBuilder(SETTINGS),
+                ),
+                channel=SETTINGS.channel,
+            )
+        finally:
+            await connection.close(timeout=5)
+    except asyncpg.InternalClientError as error:
+        raise lost(error) from error
 
 
 async def _end_with(stop: asyncio.Event, manager: QueueManager) -> None:

@@ -31,7 +31,7 @@ from services.job import Later
 from services.payment_gateway import GatewayAnswer, GatewayUnreachable
 from services.payment_outcomes import settle
 from services.stores import Stores
-from storage import bookings, payments
+from storage import bookings, payments, tracing
 from storage.ids import new_id
 from storage.journal import record
 
@@ -121,5 +121,6 @@ async def abandon_authorization(stores: Stores, payload: Mapping[str, Any], cont
 
 
 async def _perform(stores: Stores, intent: PaymentIntent) -> GatewayAnswer:
-    async with asyncio.timeout(ATTEMPT_S):
-        return await stores.gateway.perform(intent)
+    with tracing.step(f"gateway {intent.kind}", {"doorstep.gateway": stores.gateway.name}, outside=True):
+        async with asyncio.timeout(ATTEMPT_S):
+            return await stores.gateway.perform(intent)

@@ -20,7 +20,7 @@ from services import notifications, webhook_queue
 from services.metrics import METRICS
 from services.stores import Stores
 from services.subscriber import Happened, Subscriber
-from storage import dead_letters, outbox, subscriptions
+from storage import dead_letters, outbox, subscriptions, tracing
 from storage.db import Tx
 from storage.dead_letters import DeadLetter
 from storage.outbox import START, Place
@@ -171,8 +171,13 @@ class _Pass:
 
     async def _give(self, events: Sequence[Happened]) -> bool:
         try:
-            async with self._tx.transaction(), asyncio.timeout(HANDLE_WITHIN_S):
-                await self._subscriber.handle(self._stores, self._tx, events)
+            with tracing.stories(
+                f"subscriber {self._subscriber.name}",
+                (event.correlation_id for event in events),
+                {"messaging.batch.message_count": len(events)},
+            ):
+                async with self._tx.transaction(), asyncio.timeout(HANDLE_WITHIN_S):
+                    await self._subscriber.handle(self._stores, self._tx, events)
         except Exception as error:
             if self._tx.is_closed():  # the database went away: nobody's fault, and nothing was written
                 raise

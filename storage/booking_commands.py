@@ -14,7 +14,7 @@ import asyncpg
 from domain.booking import Booking
 from domain.context import Context
 from domain.payments import PaymentIntent
-from storage import bookings, payments
+from storage import bookings, payments, tracing
 from storage.db import Tx
 
 OPEN = f"""
@@ -93,7 +93,8 @@ async def write(tx: Tx, seen: Booking, technician_version: int | None, document:
 
     `technician_version` is the version of its technician that the gate relied on, None where it was not asked.
     """
-    written: bool = await tx.fetchval(
-        RECORD, seen.booking_id, seen.technician_id, seen.version, technician_version, document
-    )
+    with tracing.step("journal.record"):
+        written: bool = await tx.fetchval(
+            RECORD, seen.booking_id, seen.technician_id, seen.version, technician_version, document
+        )
     return written

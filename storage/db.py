@@ -5,12 +5,17 @@ Every connection of the serving pool wears the role `doorstep_app`, which owns n
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncpg
 import orjson
 
+from storage import tracing
+
 type Tx = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+
+
+POSTGRESQL = {"db.system.name": "postgresql"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,26 +23,28 @@ class Database:
     """A pool of connections that wear one role."""
 
     pool: "asyncpg.Pool[asyncpg.Record]"
-    url: str
+    url: str = field(repr=False)  # it carries a password
     role: str
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """Begin; commit when the block ends, roll back when it raises. Waits at most the pool's acquire timeout."""
         try:
-            async with self.pool.acquire(timeout=10) as tx, tx.transaction():
-                yield tx
+            with tracing.step("transaction", POSTGRESQL, outside=True):
+                async with self.pool.acquire(timeout=10) as tx, tx.transaction():
+                    yield tx
         except asyncpg.InternalClientError as error:
-            raise _lost(error) from error
+            raise lost(error) from error
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Tx]:
         """Borrow a connection for plain reads, each statement its own snapshot."""
         try:
-            async with self.pool.acquire(timeout=10) as tx:
-                yield tx
+            with tracing.step("statements", POSTGRESQL, outside=True):
+                async with self.pool.acquire(timeout=10) as tx:
+                    yield tx
         except asyncpg.InternalClientError as error:
-            raise _lost(error) from error
+            raise lost(error) from error
 
 
 @asynccontextmanager
@@ -64,7 +71,7 @@ async def open_database(
         yield Database(pool, url, role)
 
 
-def _lost(error: asyncpg.InternalClientError) -> asyncpg.ConnectionDoesNotExistError:
+def lost(error: asyncpg.InternalClientError) -> asyncpg.ConnectionDoesNotExistError:
     """Say what it is when PostgreSQL dies between question and answer: the library speaks of its own states then."""
     return asyncpg.ConnectionDoesNotExistError(f"connection was lost: {error}")
 

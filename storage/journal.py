@@ -30,6 +30,7 @@ from storage import (
     reservations,
     shares,
     technicians,
+    tracing,
     webhook_deliveries,
 )
 from storage.db import Tx
@@ -74,8 +75,10 @@ async def record(tx: Tx, facts: Sequence[Fact], context: Context) -> None:
 
 async def record_all(tx: Tx, stories: Iterable[tuple[Sequence[Fact], Context]]) -> None:
     """Write several stories at once, each with its own context; each table is written once, in the stories' order."""
-    if rows := _document(stories):
-        await tx.execute(RECORD, rows)
+    told = list(stories)
+    if rows := _document(told):
+        with tracing.within("journal.record", (context.correlation_id for _, context in told)):
+            await tx.execute(RECORD, rows)
 
 
 def document(facts: Sequence[Fact], context: Context) -> str | None:

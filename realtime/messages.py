@@ -9,6 +9,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from domain.booking_events import HAPPENED
+from services.feed import NOT_ON_THE_WIRE
+
+EVENT_TYPES = tuple(happened.type for happened in HAPPENED if happened.type not in NOT_ON_THE_WIRE)
 MAX_FIXES = 500
 MAX_T_MS = 4_102_444_800_000  # the year 2100: what lies beyond is no time of a phone
 
@@ -177,7 +181,9 @@ class Event(Said):
     event_id: str
     booking_id: str
     seq: int
-    type: str
+    type: str = Field(
+        examples=list(EVENT_TYPES), description="One of the examples; later versions add others"
+    )
     at: str
     correlation_id: str
     booking: dict[str, Any]

@@ -4,10 +4,13 @@ A view describes an answer for the document; services build answers as JSON-read
 each of them fits its view.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+NUMBER = re.compile(r"\s*[+-]?[0-9_.]+\s*")
 
 
 class Body(BaseModel):
@@ -57,7 +60,14 @@ def _utc(value: datetime) -> datetime:
         raise ValueError("out of range") from None
 
 
-type Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+def _written_out(value: Any) -> Any:
+    """Let no number pass for a time, in digits or not: pydantic would read it as seconds since the epoch."""
+    if isinstance(value, int | float) or (isinstance(value, str) and NUMBER.fullmatch(value)):
+        raise ValueError("Write a time as 2026-11-24T12:00:00Z")
+    return value
+
+
+type Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_utc)]
 """RFC 3339 with an offset, read into UTC."""
 
 type Json = dict[str, Any]

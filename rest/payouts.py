@@ -3,7 +3,7 @@
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from domain.context import Role
 from rest.finance import FINANCE, Pages
@@ -21,7 +21,7 @@ type ItemStatus = Literal["pending", "submitted", "paid", "returned"]
 class PayoutBody(Body):
     """Up to when it was earned; the dispute window holds back what is newer than that anyhow."""
 
-    until: AwareDatetime | None = None
+    until: Instant | None = None
 
 
 class PayoutReason(Body):

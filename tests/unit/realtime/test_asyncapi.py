@@ -1,7 +1,10 @@
 """The AsyncAPI document holds together and says what the doors hear."""
 
+import re
+from pathlib import Path
 from typing import Any
 
+from domain.booking_events import HAPPENED
 from realtime.asyncapi import NAMESPACES, document
 
 
@@ -23,6 +26,14 @@ def test_every_reference_leads_somewhere() -> None:
         for part in ref.removeprefix("#/").split("/"):
             assert part in node, ref
             node = node[part]
+
+
+def test_every_type_of_event_is_named() -> None:
+    """The document and the page name what may come; a hold let go is told to nobody."""
+    told = document()["components"]["schemas"]["Event"]["properties"]["type"]["examples"]
+    assert set(told) == {happened.type for happened in HAPPENED} - {"payment.voided"}
+    page = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
+    assert set(re.findall(r"^\| `((?:booking|payment)\.\w+)` \|", page, re.MULTILINE)) == set(told)
 
 
 def test_all_namespaces_are_described() -> None:

@@ -1,12 +1,14 @@
 """Times at the edge of the calendar are refused like any other bad input."""
 
 import base64
+import json
 from uuid import UUID
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from rest.models import Instant
+from rest.payouts import PayoutBody
 from services import paging
 
 EDGE = "9999-12-31T23:59:59-23:59"
@@ -17,6 +19,18 @@ def test_a_time_beyond_the_calendar_is_no_time() -> None:
     for text in (EDGE, "0001-01-01T00:00:00+23:59"):
         with pytest.raises(ValidationError):
             TypeAdapter(Instant).validate_python(text)
+
+
+def test_a_number_is_no_time() -> None:
+    """Nobody meant the first second of 1970 by `since=1`: neither a number nor digits are read as seconds."""
+    for sent in ("1", "1795485914", "-1", "1.5", 1, 1795485914.5):
+        with pytest.raises(ValidationError):
+            TypeAdapter(Instant).validate_python(sent)
+        with pytest.raises(ValidationError):
+            PayoutBody.model_validate_json(json.dumps({"until": sent}))
+    assert TypeAdapter(Instant).validate_python("2026-11-24T02:00:00.5+02:00").isoformat() == (
+        "2026-11-24T00:00:00.500000+00:00"
+    )
 
 
 def test_a_cursor_beyond_the_calendar_is_not_ours() -> None:

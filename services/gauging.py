@@ -1,6 +1,7 @@
 """Keeps the gauges that PostgreSQL has to be asked for, every few seconds: lag, dead letters, the depth of the queue.
 
-Bounded however far behind somebody is, and asked by each process, so that whichever is scraped tells the whole.
+Lag is counted up to a bound, the queue and open letters whole. Asked by each process, so that whichever is scraped
+tells the whole.
 """
 
 import asyncio

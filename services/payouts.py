@@ -153,7 +153,10 @@ async def list_(stores: Stores, status: str | None, before: UUID | None, limit: 
     async with stores.db.reading() as tx:
         found = await rows.list_(tx, status, before, limit + 1)
         items = await rows.items(tx, [r["payout_id"] for r in found[:limit]])
-    shown = [_body(r, [i for i in items if i["payout_id"] == r["payout_id"]]) for r in found[:limit]]
+    of_batch: dict[UUID, list[asyncpg.Record]] = {}
+    for item in items:
+        of_batch.setdefault(item["payout_id"], []).append(item)
+    shown = [_body(r, of_batch.get(r["payout_id"], [])) for r in found[:limit]]
     more = shown[-1]["payout_id"] if len(found) > limit else None
     return Reply(200, {"items": shown, "next_cursor": more})
 

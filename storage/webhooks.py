@@ -53,7 +53,7 @@ ORDER BY made_at DESC, secret_id DESC
 
 
 async def add(tx: Tx, webhook: Webhook, created_by: UUID | None) -> None:
-    """Write a new webhook; its lane was free under `lock_all`."""
+    """Write a new webhook; its lane is one of `free_lane`, in the same transaction."""
     w = webhook
     await tx.execute(ADD, w.webhook_id, w.lane, w.url, w.topics, w.description, w.state, w.reason, w.created_at,
                      w.changed_at, w.failing_since, created_by)  # fmt: skip

@@ -325,8 +325,10 @@ def export_openapi(
 
 def main() -> None:
     """Run the command line; turn what we know can go wrong into sentences."""
+    from app import logging
     from app.serving import ends
 
+    logging.configure("warning", stream=sys.stderr)  # masked; structlog by itself shows every variable
     for number in ends():
         signal.signal(number, _terminated)
     try:

@@ -26,7 +26,7 @@ class Stores:
     router: Router
     gateway: PaymentGateway
     policy: Policy
-    secret_key: bytes
+    secret_key: bytes = field(repr=False)
     passwords: Passwords = field(default_factory=Passwords)
     listener: Listener = field(default_factory=Listener)
     vitals: Vitals = field(default_factory=Vitals)

@@ -32,7 +32,13 @@ SECRET_LOOKS = (
     (re.compile(r"[\w.+-]{1,64}@[\w-]+(\.[\w-]+)+"), MASK),  # an e-mail address
 )
 LOG_BYTES = 5_000_000  # the demo's file turns over at this size, and one older file is kept
-LOUD = {"aiohttp.access": "WARNING", "pgqueuer": "WARNING", "asyncio": "WARNING", "asyncpg.pool": "ERROR"}
+LOUD = {
+    "aiohttp.access": "WARNING",
+    "pgqueuer": "WARNING",
+    "asyncio": "WARNING",
+    "asyncpg.pool": "ERROR",
+    "opentelemetry": "ERROR",  # a collector that is away is told once a batch, not at each try of it
+}
 
 
 class _Unparsed(logging.Filter):

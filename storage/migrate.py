@@ -3,8 +3,11 @@
 A session advisory lock makes it safe for any number of processes to migrate at once: one works, the rest wait and then
 find nothing to do. A file that was applied never changes; its checksum says so. A database that is ahead of this
 code (the next release has begun) is left alone, because each migration is safe while the last release still runs.
+While a file waits for a table that somebody reads (a backup), everybody else waits behind it; so it waits a moment
+only, lets go, and tries again.
 """
 
+import asyncio
 import hashlib
 import re
 from dataclasses import dataclass
@@ -28,6 +31,11 @@ CREATE TABLE IF NOT EXISTS app.schema_migrations (
 SELECT_HISTORY = "SELECT version, checksum FROM app.schema_migrations"
 HAS_JOURNAL = "SELECT to_regprocedure('app.renew_record()') IS NOT NULL"
 RENEW_JOURNAL = "SELECT app.renew_record()"  # a plan of its own for each writer that the files brought
+OLDEST_OPEN = """
+SELECT pid, application_name FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+ORDER BY xact_start LIMIT 1
+"""
 INSERT_HISTORY = "INSERT INTO app.schema_migrations (version, name, checksum) VALUES ($1, $2, $3)"
 
 
@@ -47,6 +55,20 @@ class Migration:
     @property
     def label(self) -> str:
         return f"{self.version:04d}_{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a file waits for a lock (less than the second after which PostgreSQL looks for deadlocks, so that it is
+    never the other who loses), how long it then lets everybody pass, and how often: two minutes in all.
+    """
+
+    wait_s: float = 0.5
+    pause_s: float = 2.0
+    tries: int = 50
+
+
+PATIENCE = Patience()
 
 
 def read_migrations(folder: Path = MIGRATIONS_DIR) -> list[Migration]:
@@ -71,11 +93,11 @@ def read_migrations(folder: Path = MIGRATIONS_DIR) -> list[Migration]:
     return [found[version] for version in sorted(found)]
 
 
-async def migrate(url: str, *, folder: Path = MIGRATIONS_DIR) -> list[str]:
+async def migrate(url: str, *, folder: Path = MIGRATIONS_DIR, patience: Patience = PATIENCE) -> list[str]:
     """Bring the database at `url` (its owner's login) up to date; answers the names that this call applied.
 
-    Raises MigrationError where a file is wrong or changed after it was applied, and asyncpg's errors where the
-    database is out of reach.
+    Raises MigrationError where a file is wrong, changed after it was applied, or never got its locks, and asyncpg's
+    errors where the database is out of reach.
     """
     migrations = read_migrations(folder)
     connection = await asyncpg.connect(url)
@@ -86,7 +108,7 @@ async def migrate(url: str, *, folder: Path = MIGRATIONS_DIR) -> list[str]:
         _check_unchanged(migrations, applied)
         pending = [migration for migration in migrations if migration.version not in applied]
         for migration in pending:
-            await _apply(connection, migration)
+            await _apply(connection, migration, patience)
         if pending and await connection.fetchval(HAS_JOURNAL):
             await connection.execute(RENEW_JOURNAL)
         return [migration.label for migration in pending]
@@ -110,11 +132,30 @@ def _check_unchanged(migrations: list[Migration], applied: dict[int, str]) -> No
             )
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
+async def _apply(connection: asyncpg.Connection, migration: Migration, patience: Patience) -> None:
+    for _ in range(patience.tries):
+        try:
+            await _try(connection, migration, patience.wait_s)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            await asyncio.sleep(patience.pause_s)
+        else:
+            return
+    oldest = await connection.fetchrow(OLDEST_OPEN)
+    of = "" if oldest is None else f" of process {oldest['pid']} ({oldest['application_name'] or 'no name'})"
+    raise MigrationError(
+        f"The migration {migration.label} waits for a transaction that stays open{of} and left nothing behind: "
+        "end that one, or migrate when it is done."
+    )
+
+
+async def _try(connection: asyncpg.Connection, migration: Migration, wait_s: float) -> None:
     try:
         async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = {round(wait_s * 1000)}")
             await connection.execute(migration.sql)
             await connection.execute(INSERT_HISTORY, migration.version, migration.name, migration.checksum)
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+        raise
     except asyncpg.PostgresError as error:
         raise MigrationError(
             f"The migration {migration.label} failed and left nothing behind: {error}"

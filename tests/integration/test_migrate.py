@@ -7,12 +7,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from storage.migrate import MigrationError, migrate, pending_migrations, read_migrations
+from storage.migrate import MigrationError, Patience, migrate, pending_migrations, read_migrations
 from tests.conftest import Database
 
 ONE_PROCESS = (
     "import asyncio, sys; from storage.migrate import migrate; print(len(asyncio.run(migrate(sys.argv[1]))))"
 )
+WAITS_FOR_LOCK = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'first'::regclass)
+"""
 
 
 async def test_two_processes_at_once_apply_each_migration_once(empty_database: Database) -> None:
@@ -51,6 +54,48 @@ async def test_a_failing_file_leaves_nothing_behind(empty_database: Database, tm
     (tmp_path / "0002_second.sql").write_text("CREATE TABLE second (id int)")
     assert await migrate(empty_database.owner_url, folder=tmp_path) == ["0002_second"]
     assert await migrate(empty_database.owner_url, folder=tmp_path) == []
+
+
+async def test_a_reader_in_the_way_holds_up_nobody_else(empty_database: Database, tmp_path: Path) -> None:
+    """While a backup reads a table, a file that changes it tries again and again, and the last release goes on."""
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE first (id int)")
+    await migrate(empty_database.owner_url, folder=tmp_path)
+    (tmp_path / "0002_wider.sql").write_text("ALTER TABLE first ADD COLUMN more int")
+    backup, house = [await asyncpg.connect(empty_database.owner_url) for _ in range(2)]
+    try:
+        reading = backup.transaction()
+        await reading.start()
+        await backup.fetch("SELECT * FROM first")
+        migrating = asyncio.create_task(
+            migrate(empty_database.owner_url, folder=tmp_path, patience=Patience(0.1, 0.1))
+        )
+        while not await house.fetchval(WAITS_FOR_LOCK):
+            await asyncio.sleep(0.01)
+        await house.execute("INSERT INTO first (id) VALUES (1)", timeout=20)
+        assert not migrating.done()
+        await reading.rollback()
+        assert await migrating == ["0002_wider"]
+    finally:
+        await backup.close()
+        await house.close()
+
+
+async def test_a_reader_that_stays_is_named(empty_database: Database, tmp_path: Path) -> None:
+    """In the end the sentence says which process is in the way, and nothing is left behind."""
+    (tmp_path / "0001_first.sql").write_text("CREATE TABLE first (id int)")
+    await migrate(empty_database.owner_url, folder=tmp_path)
+    (tmp_path / "0002_wider.sql").write_text("ALTER TABLE first ADD COLUMN more int")
+    backup = await asyncpg.connect(empty_database.owner_url)
+    try:
+        reading = backup.transaction()
+        await reading.start()
+        await backup.fetch("SELECT * FROM first")
+        with pytest.raises(MigrationError, match=f"0002_wider .*process {backup.get_server_pid()}"):
+            await migrate(empty_database.owner_url, folder=tmp_path, patience=Patience(0.1, 0.01, tries=2))
+        await reading.rollback()
+        assert await pending_migrations(backup, folder=tmp_path) == ["0002_wider"]
+    finally:
+        await backup.close()
 
 
 def test_numbers_are_unique(tmp_path: Path) -> None:

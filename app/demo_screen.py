@@ -24,6 +24,7 @@ PAGES = (
     ("Live map", "/dispatch"),
     ("Book a visit", "/book"),
     ("Technician", "/technician"),
+    ("System", "/system"),
     ("Interface", "/docs"),
 )
 DATABASE_WELL = "PostgreSQL answers."

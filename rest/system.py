@@ -122,7 +122,7 @@ class TableView(View):
 
     name: str
     bytes: int
-    rows: int
+    rows: int | None = Field(description="Null until PostgreSQL has looked at the table")
 
 
 class SystemView(View):

@@ -45,13 +45,36 @@ SELECT current_setting('server_version') AS version,
        (SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'doorstep-listen') AS nodes
 """
+HELD = f"""
+SELECT count(*) AS rows, extract(epoch FROM now() - min(at))::float8 AS oldest_s FROM (
+    SELECT at FROM app.outbox WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())
+    ORDER BY xid, outbox_id LIMIT {MOST}) x
+"""
+HOLDER = """
+SELECT who FROM (
+    SELECT backend_xid AS xid,
+           format('process %s (%s)', pid, concat_ws(', ', usename, nullif(application_name, ''), state)) AS who
+    FROM pg_stat_activity WHERE backend_xid IS NOT NULL
+    UNION ALL
+    SELECT transaction, format('the prepared transaction %s', gid) FROM pg_prepared_xacts) x
+ORDER BY age(xid) DESC LIMIT 1
+"""
 TABLES = """
 SELECT CASE WHEN n.nspname = 'telemetry' THEN 'telemetry.fixes' ELSE format('%s.%s', n.nspname, c.relname) END AS name,
-       sum(pg_total_relation_size(c.oid))::bigint AS bytes, sum(greatest(c.reltuples, 0))::bigint AS rows
+       sum(pg_total_relation_size(c.oid))::bigint AS bytes,
+       sum(c.reltuples) FILTER (WHERE c.reltuples >= 0)::bigint AS rows
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname IN ('app', 'audit', 'jobs', 'metrics', 'telemetry')
 GROUP BY 1 ORDER BY 2 DESC LIMIT $1
 """
+
+
+async def held(tx: Tx) -> tuple[int, float, str]:
+    """Return how many events an open transaction holds back (up to `MOST`), for how many seconds, and whose it is."""
+    r = await tx.fetchrow(HELD)
+    if r is None or not r["rows"]:
+        return 0, 0.0, ""
+    return r["rows"], r["oldest_s"], await tx.fetchval(HOLDER) or "a transaction that has just ended"
 
 
 async def subscribers(tx: Tx) -> list[asyncpg.Record]:
@@ -80,5 +103,5 @@ async def database(tx: Tx) -> asyncpg.Record | None:
 
 
 async def tables(tx: Tx, limit: int) -> list[asyncpg.Record]:
-    """List the largest tables with their indexes; rows as PostgreSQL last estimated them."""
+    """List the largest tables with their indexes; rows as PostgreSQL last estimated them, None for never."""
     return await tx.fetch(TABLES, limit)

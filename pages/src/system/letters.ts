@@ -1,6 +1,6 @@
 /** Dead letters: what nobody could do after all its tries, and the button that lets it try again. */
 import type { Api } from "../api/client.ts";
-import { ago } from "../text/format.ts";
+import { ago, count } from "../text/format.ts";
 import { fill, h } from "../ui/dom.ts";
 import { actionButton, toast } from "../ui/parts.ts";
 import { section, table } from "./sections.ts";
@@ -23,8 +23,8 @@ export class Letters {
   ) {}
 
   show(letters: DeadLetter[], now: number): void {
-    const shown = JSON.stringify(letters);
-    if (shown === this.#shown && letters.length) return; // a button under a finger stays where it is
+    const shown = JSON.stringify(letters.map((each) => [each, ago(now - Date.parse(each.at))]));
+    if (shown === this.#shown) return; // a button under a finger stays where it is
     this.#shown = shown;
     fill(
       this.#body,
@@ -39,6 +39,7 @@ export class Letters {
           actionButton("small", "Replay", () => this.#replay(each)),
         ]),
         "None. What could not be done would wait here.",
+        "cards",
       ),
     );
   }
@@ -51,7 +52,13 @@ export class Letters {
 
   async #replay(letter: DeadLetter): Promise<void> {
     const after = await this.api.post<DeadLetter>(`/dead-letters/${letter.dead_letter_id}/replay`);
-    toast(after.state === "done" ? `${letter.name}: done.` : `${letter.name}: it runs again.`);
+    toast(`${letter.name}: ${outcome(after)}`);
     this.changed();
   }
+}
+
+/** An event is given again at once, and may fail again; a job only takes its place in the queue again. */
+function outcome({ source, state, error, attempts }: DeadLetter): string {
+  if (source === "job") return "it will run again.";
+  return state === "done" ? "it was done." : `it failed again after ${count(attempts)} tries: ${error}.`;
 }

@@ -16,15 +16,19 @@ export function section(name: string, title: string, hint: string, ...content: N
   );
 }
 
-/** Columns that begin with `#` hold numbers and align right. */
-export function table(columns: string[], rows: Cell[][], empty: string): HTMLElement {
+/** Columns that begin with `#` hold numbers and align right. `cards`: each row is a card where the window is narrow. */
+export function table(columns: string[], rows: Cell[][], empty: string, form = ""): HTMLElement {
   if (!rows.length) return h("p.hint", null, empty);
   const numeric = columns.map((column) => column.startsWith("#"));
   const cell = (name: "td" | "th", content: Cell, index: number): HTMLElement =>
-    h(name, { class: numeric[index] ? "number" : null }, typeof content === "number" ? count(content) : content);
+    h(
+      name,
+      { class: numeric[index] ? "number" : null, "data-label": columns[index]?.replace("#", "") || null },
+      shown(content),
+    );
   return h(
-    "div.scroll",
-    { tabindex: "0" },
+    "div",
+    { class: `scroll ${form}`.trim(), tabindex: "0", role: "group", "aria-label": columns[0] },
     h(
       "table",
       null,
@@ -34,8 +38,12 @@ export function table(columns: string[], rows: Cell[][], empty: string): HTMLEle
   );
 }
 
+function shown(content: Cell): string | Node {
+  return typeof content === "number" ? count(content) : content;
+}
+
 export function facts(pairs: [string, Cell][]): HTMLElement {
-  return h("dl.facts", null, ...pairs.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))));
+  return h("dl.facts", null, ...pairs.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, shown(value)))));
 }
 
 export function stores({ stores: all, pool, listen, sockets }: System, now: number): HTMLElement {
@@ -49,10 +57,11 @@ export function stores({ stores: all, pool, listen, sockets }: System, now: numb
       ["PostgreSQL", `${db.version}, up ${span(now - Date.parse(db.started_at))}`],
       ["Database", db.wal_bytes_per_day === null ? bytes(db.bytes) : `${bytes(db.bytes)}, ${bytes(db.wal_bytes_per_day)} of log a day`],
       ["Processes", db.nodes],
-      ["Hot state", hot.ok ? badge("arrived", hot.kind) : badge("danger", `${hot.kind}, away since ${ago(now - Date.parse(hot.since))}`)],
+      ["Hot state", hot.ok ? badge("arrived", hot.kind) : badge("danger", `${hot.kind} away, ${minutes((now - Date.parse(hot.since)) / 1000)}`)],
       ["Connections", `${count(pool.size - pool.idle)} busy of ${count(pool.most)}`],
       ["Wake-ups", listen.up ? badge("arrived", "listening") : badge("near", "polling")],
       ["Fixes waiting", telemetry.waiting_rows],
+      ["Turned away", telemetry.refused_rows],
       ["Sockets", open.join(", ") || "none"],
     ]),
   );
@@ -133,7 +142,7 @@ export function growth(system: System): HTMLElement {
     ]),
     table(
       ["Table", "#Rows", "#Size"],
-      system.tables.map((each) => [each.name, each.rows, bytes(each.bytes)]),
+      system.tables.map((each) => [each.name, each.rows ?? "–", bytes(each.bytes)]),
       "No tables.",
     ),
   );

@@ -45,7 +45,7 @@ export interface System {
   jobs: Job[];
   audit: { last_seal: number | null; sealed_upto: string | null; unsealed: number };
   fixes_per_s: number;
-  tables: { name: string; bytes: number; rows: number }[];
+  tables: { name: string; bytes: number; rows: number | null }[];
 }
 
 export interface DeadLetter {

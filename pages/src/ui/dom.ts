@@ -37,6 +37,28 @@ export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * Makes `old` say what `fresh` says, changing only what differs: a selection, a scroll position, a finger and a screen
+ * reader stay where they are. For what only shows: listeners of `fresh` are lost, and so are style properties.
+ */
+export function morph(old: Node, fresh: Node): void {
+  if (old.nodeName !== fresh.nodeName) {
+    old.parentNode?.replaceChild(fresh, old);
+    return;
+  }
+  if (old instanceof Element && fresh instanceof Element) {
+    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) setAttr(old, name, value);
+  } else if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
+  const before = [...old.childNodes];
+  [...fresh.childNodes].forEach((child, i) => {
+    const mine = before[i];
+    if (mine) morph(mine, child);
+    else old.appendChild(child);
+  });
+  for (const rest of before.slice(fresh.childNodes.length)) rest.remove();
+}
+
 export function setAttr(element: Element, name: string, value: string | null): void {
   if (value === null) element.removeAttribute(name);
   else if (element.getAttribute(name) !== value) element.setAttribute(name, value);

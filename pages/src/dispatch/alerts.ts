@@ -9,6 +9,7 @@ import { runBusy } from "../ui/parts.ts";
 import type { Visits } from "./visits.ts";
 
 const SHOWN = 3;
+const NARROW = matchMedia("(max-width: 760px)");
 const SNOOZE_MIN = 15;
 /** A city has many of them, and none is urgent: more than one are one line. */
 const LICENCES = "credential_expiring";
@@ -23,6 +24,7 @@ interface Item {
 export class AlertStrip {
   readonly element = h("section.alerts", { "aria-label": "Alerts", "data-testid": "alerts", hidden: true });
   #key = "";
+  #all = false;
 
   constructor(
     readonly api: Api,
@@ -37,19 +39,37 @@ export class AlertStrip {
     const items = alerts.filter((alert) => alert.kind !== LICENCES).map((alert) => itemOf(alert, visits));
     if (licences.length === 1 && licences[0]) items.push(itemOf(licences[0], visits));
     const minute = Math.floor(Date.now() / 60_000);
-    const key = [minute, licences.length, ...items.map(({ alert, who, opens }) => `${alert.alert_id} ${who} ${opens}`)].join();
+    const most = this.#all ? items.length : NARROW.matches ? 1 : SHOWN;
+    const key = [minute, most, licences.length, ...items.map(({ alert, who, opens }) => `${alert.alert_id} ${who} ${opens}`)].join();
     if (key === this.#key) return;
     this.#key = key;
     this.element.hidden = alerts.length === 0;
-    const more = items.length - SHOWN;
+    this.element.classList.toggle("all", this.#all);
     fill(
       this.element,
-      h("ul", { role: "list" }, ...items.slice(0, SHOWN).map((item) => this.#item(item))),
-      more > 0 ? h("p.more", null, `and ${more} more`) : null,
+      h("ul", { role: "list" }, ...items.slice(0, most).map((item) => this.#item(item))),
+      this.#more(items.length - most, visits),
       licences.length > 1 && licences[0]
-        ? h("p.more", { "data-testid": "licences" }, `${licences.length} licences expiring: ${alertDetail(licences[0])}`)
+        ? h(
+            "p.more",
+            { "data-testid": "licences" },
+            `${licences.length} licences to renew, first: ${alertDetail(licences[0])}`,
+          )
         : null,
     );
+  }
+
+  /** Opens the rest, and shuts it again. */
+  #more(rest: number, visits: Visits): HTMLElement | null {
+    if (rest <= 0 && !this.#all) return null;
+    const words = this.#all ? "Show fewer" : `and ${rest} more`;
+    const button = h("button.more", { type: "button", "aria-expanded": String(this.#all), "data-testid": "more-alerts" }, words);
+    button.addEventListener("click", () => {
+      this.#all = !this.#all;
+      this.show(visits);
+      this.element.querySelector<HTMLElement>("button.more")?.focus();
+    });
+    return button;
   }
 
   /** A visit that is known opens with a press; what is about somebody's licence, or about a visit that is over, cannot. */

@@ -65,10 +65,10 @@ export function confirmBooking({ api, discovery, card, place, booked }: Options)
     methods,
     h("label.check", null, fallback, h("span", null, "If they cannot come, ask the next one on my list")),
     bill(card),
+    policy,
     errors,
     submit,
     h("p.hint", null, "You pay after the visit. The amount is only reserved now."),
-    policy,
   );
   void policyWords(api, discovery, card).then((words) => setText(policy, words));
   const sheet = openSheet("Ask for this visit", form);

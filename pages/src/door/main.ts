@@ -125,7 +125,7 @@ function roomCard({ path, title, text, icon: name, role }: Room, config: Config)
     h("span.room-icon", null, icon(name, 22)),
     h("strong", null, title),
     h("span.quiet", null, text),
-    h("span.room-go", null, account ? `Enter as the demo ${account.role}` : "Open", icon("forward", 16)),
+    h("span.room-go", null, account ? `Enter as ${account.role}` : "Open", icon("forward", 16)),
   );
 }
 

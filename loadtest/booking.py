@@ -16,8 +16,7 @@ technician and at many, in turns, so that a noisy machine is noisy to all of the
   pgbench.
 
 After each run the events are counted, so that nothing is measured that was not done. Starts its own PostgreSQL
-(`app.bench_bed`, as a process) and its own server; stops both. Exits 1 where less
-is kept than we hold ourselves to.
+(`app.bench_bed`, as a process) and its own server; stops both. Exits 1 where less is kept than we hold ourselves to.
 """
 
 import argparse
@@ -265,11 +264,15 @@ def kept(told: Json) -> bool:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m loadtest.booking", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtest.booking",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--technicians", type=int, default=16, help="at once, beside one alone")
     parser.add_argument("--visits", type=int, default=40, help="of each technician, six commands each")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3, help="of everything, in turns")
+    parser.add_argument("--json", action="store_true", help="for programs")
     asked = parser.parse_args()
     told = uvloop.run(measure(sorted({1, asked.technicians}), asked.visits, asked.rounds))
     print(json.dumps(told) if asked.json else shown(told))  # noqa: T201 - this program's output

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from app.serving import PortTaken, check_port
 from app.settings import Settings, SettingsError
 from app.signing import is_of_the_demo, secret_key
-from storage import dead_letters, jobs
+from storage import dead_letters, jobs, system
 from storage.embedded import EmbeddedPostgresError, holder, running_postgres
 from storage.migrate import pending_migrations
 
@@ -30,6 +30,8 @@ type Grade = Literal["good", "note", "bad"]
 ENOUGH_DISK_BYTES = 500_000_000
 OLDEST_POSTGRESQL = 180_000
 LARGEST_SKEW_S = 2.0
+HELD_TOO_LONG_S = 5.0
+BEHIND_TOO_LONG_S = 60.0
 ROLES = "doorstep_app", "doorstep_telemetry", "doorstep_metrics"
 
 
@@ -164,6 +166,7 @@ async def _postgresql(url: str, *, embedded: bool) -> AsyncIterator[Finding]:
             yield Finding("Migrations", "good", "all applied")
             yield await _roles(connection)
             yield await _jobs(connection)
+            yield await _outbox(connection)
             yield await _subscribers(connection)
         began = time.time()
         theirs = (await connection.fetchval("SELECT clock_timestamp()")).timestamp()
@@ -208,6 +211,20 @@ async def _jobs(connection: asyncpg.Connection) -> Finding:
     return Finding("Jobs", "good", f"{sum(row['jobs'] for row in rows)} waiting or running, none gave up")
 
 
+async def _outbox(connection: asyncpg.Connection) -> Finding:
+    try:
+        rows, oldest_s, holder = await system.held(connection)
+    except asyncpg.InsufficientPrivilegeError:
+        return Finding("Outbox", "note", "this login may not look at it")
+    if oldest_s > HELD_TOO_LONG_S:
+        return Finding(
+            "Outbox", "bad", f"{rows} events held back for {oldest_s:.0f} s by {holder}",
+            "Whoever left that transaction open should end it; or, as the owner, SELECT pg_terminate_backend(process), "
+            "or ROLLBACK PREPARED.",
+        )  # fmt: skip
+    return Finding("Outbox", "good", "nothing is held back")
+
+
 async def _subscribers(connection: asyncpg.Connection) -> Finding:
     try:
         letters = await dead_letters.count(connection)
@@ -217,6 +234,19 @@ async def _subscribers(connection: asyncpg.Connection) -> Finding:
         return Finding(
             "Subscribers", "bad", f"{letters} events were given up",
             "`doorstep dead-letter list` says which and why; `doorstep dead-letter replay` gives one again.",
+        )  # fmt: skip
+    rows = await system.subscribers(connection)
+    if failing := next((row for row in rows if row["attempts"]), None):
+        return Finding(
+            "Subscribers", "note",
+            f"{failing['subscriber']} fails at an event ({failing['last_error']}, try {failing['attempts']})",
+            "It waits and tries again for a minute and a half, then goes on without it: the log says more.",
+        )  # fmt: skip
+    behind = max(rows, key=lambda row: row["lag_s"] or 0.0, default=None)
+    if behind is not None and (behind["lag_s"] or 0.0) > BEHIND_TOO_LONG_S:
+        return Finding(
+            "Subscribers", "bad", f"{behind['subscriber']} is {behind['lag_s']:.0f} s behind",
+            "Does a process with DOORSTEP_BACKGROUND on (its default) run? Its log says what it waits for.",
         )  # fmt: skip
     return Finding("Subscribers", "good", "no event was given up")
 

@@ -116,8 +116,14 @@ async def list_(
 async def decide(
     stores: Stores, credential_id: UUID, decision: str, reason: str, how: str | None, context: Context
 ) -> Answer:
-    """Verify, reject, suspend, revoke or reinstate. The founder decides; what support says is kept as a proposal."""
+    """Verify, reject, suspend, revoke or reinstate. The founder decides; what support says is kept as a proposal.
+
+    The technician is locked first, and is at another version afterwards: what the gate let through is asked again.
+    """
     async with stores.db.transaction() as tx:
+        known = await credentials.get(tx, credential_id)
+        if known is not None:
+            await technicians.lock(tx, known.technician_id)
         credential = await credentials.lock(tx, credential_id)
         if credential is None:
             return Refusal("not_found", "There is no such credential.")

@@ -10,9 +10,9 @@ import pytest
 
 from domain import booking_rules, commands
 from domain.commands import RequestBooking
-from domain.context import SYSTEM, Actor, Role
+from domain.context import SYSTEM, Actor, Context, Role
 from domain.refusals import Refusal
-from services import booking, booking_offers, booking_view, deadlines, sharing, technicians
+from services import booking, booking_offers, booking_view, credentials, deadlines, sharing, technicians
 from services.booking_request import request
 from services.booking_steps import judged
 from services.reply import Answer, Reply
@@ -341,9 +341,23 @@ async def test_a_visit_that_began_early_may_be_extended(world: World) -> None:
     assert hours == timedelta(minutes=45 + 30)
 
 
-@pytest.mark.parametrize("meanwhile", ["suspended", "accepted"])
+async def licence(world: World, founder: Context) -> UUID:
+    """Return a licence of the first technician, verified; no rule of this world asks for it."""
+    today = founder.now.date()
+    wanted = credentials.Submission(
+        "cosmetologist_license", "US-MD", "MD-1", "Board", today, today + timedelta(days=400), None
+    )
+    submitted = good(await credentials.submit(world.stores, wanted, world.context(world.technician())))
+    credential_id = UUID(submitted["credential_id"])
+    good(await credentials.decide(world.stores, credential_id, "verify", "Seen", "By hand", founder))
+    return credential_id
+
+
+@pytest.mark.parametrize("meanwhile", ["suspended", "revoked", "accepted"])
 async def test_what_was_decided_about_another_moment_is_not_written(world: World, meanwhile: str) -> None:
-    """Between the read and the write the technician is suspended, or the booking moves on: nothing is written."""
+    """Between read and write the technician or a licence is stopped, or the booking moves on: nothing is written."""
+    founder = world.context(Actor(world.founder, Role.FOUNDER))
+    licence_id = await licence(world, founder)
     booking_id, context = await world.book(asked=(0,)), world.context(world.technician())
     async with world.stores.db.reading() as tx:
         seen = await booking_commands.read(tx, booking_id, context, grounds=True)
@@ -354,8 +368,9 @@ async def test_what_was_decided_about_another_moment_is_not_written(world: World
         facts = booking_rules.accept(seen.booking, context.actor, context.now, passed)
         assert not isinstance(facts, Refusal)
         if meanwhile == "suspended":
-            founder = world.context(Actor(world.founder, Role.FOUNDER))
             good(await technicians.decide(world.stores, world.technicians[0], "suspend", "Asked to", founder))
+        elif meanwhile == "revoked":
+            good(await credentials.decide(world.stores, licence_id, "revoke", "Asked to", None, founder))
         else:
             good(
                 await booking.accept(
@@ -368,4 +383,5 @@ async def test_what_was_decided_about_another_moment_is_not_written(world: World
         assert not await booking_commands.write(tx, seen.booking, version, rows)
     assert await events_of(world, booking_id) == before
     answer = await booking.accept(world.stores, booking_id, commands.Accept(), context)
-    assert code(answer) == ("not_qualified" if meanwhile == "suspended" else "booking_state")
+    expected = {"suspended": "not_qualified", "accepted": "booking_state", "revoked": None}[meanwhile]
+    assert (answer.code if isinstance(answer, Refusal) else None) == expected

@@ -137,6 +137,7 @@ async def test_a_visit_given_back_is_an_alert_until_somebody_looks(open_page: Op
     booking_id = (await customer.state())["booking_id"]
     mine = dispatch.page.locator(f"[data-testid=alerts] li:has([data-booking-id='{booking_id}'])")
     await mine.wait_for(timeout=10_000)
+    await mine.get_by_text("Given back").wait_for()
     await mine.get_by_test_id("snooze").wait_for()
     await mine.get_by_test_id("acknowledge").click()
     await mine.wait_for(state="detached", timeout=10_000)

@@ -76,7 +76,7 @@ export class AlertStrip {
   #item({ alert, who, opens }: Item): HTMLElement {
     const words = [
       icon("alert", 18),
-      h("strong", null, alertWords(alert.kind)),
+      h("strong", null, alertWords(alert)),
       h("span.who", null, who),
       h("time.quiet", { datetime: alert.at }, ago(Date.now() - Date.parse(alert.at))),
     ];
@@ -100,7 +100,7 @@ export class AlertStrip {
   #command(alert: Alert, sign: "check" | "clock", words: string, path: string, body: object): HTMLElement {
     const button = h(
       "button.button.plain.small.icon",
-      { type: "button", "aria-label": `${words}: ${alertWords(alert.kind)}`, title: words, "data-testid": path },
+      { type: "button", "aria-label": `${words}: ${alertWords(alert)}`, title: words, "data-testid": path },
       icon(sign, 18),
     );
     button.addEventListener(

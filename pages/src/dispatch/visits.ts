@@ -146,7 +146,7 @@ export function inOrder(visits: Visit[]): Visit[] {
 export function badgeOf(visit: Visit): { tone: string; words: string } {
   const { booking, mover } = visit;
   const alert = visit.alerts[0];
-  if (alert) return { tone: "danger", words: alertWords(alert.kind) };
+  if (alert) return { tone: "danger", words: alertWords(alert) };
   if (booking.state === "en_route" && mover?.freshness !== "live") {
     return { tone: "stale", words: mover ? FRESHNESS[mover.freshness] : "No position yet" };
   }

@@ -81,6 +81,9 @@ const ALERT: Record<string, string> = {
   unanswered: "Nobody answered",
 };
 
+/** Why a visit is without an answer, when it is not that the time ran out. */
+const WAITING: Record<string, string> = { waiting: "No answer yet", released: "Given back" };
+
 const NO_CARDS: Record<string, [title: string, text: string]> = {
   outside_service_area: ["We do not come there yet", "Move the pin, or try another address."],
   nobody_qualified: [
@@ -104,8 +107,9 @@ export function paymentWords(status: string): string {
   return PAYMENT[status] ?? `payment ${sentence(status).toLowerCase()}`;
 }
 
-export function alertWords(kind: string): string {
-  return ALERT[kind] ?? sentence(kind);
+export function alertWords({ kind, data }: Alert): string {
+  const waiting = kind === "unanswered" && typeof data["cause"] === "string" ? WAITING[data["cause"]] : undefined;
+  return waiting ?? ALERT[kind] ?? sentence(kind);
 }
 
 /** What an alert says beside its kind when no visit at hand can say more. */

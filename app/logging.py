@@ -32,6 +32,8 @@ SECRET_LOOKS = (
     (re.compile(r"[\w.+-]{1,64}@[\w-]+(\.[\w-]+)+"), MASK),  # an e-mail address
 )
 LOG_BYTES = 5_000_000  # the demo's file turns over at this size, and one older file is kept
+AGAIN_AFTER_S = 10.0  # the same warning is written once in that time
+REMEMBERED = 256  # different warnings
 LOUD = {
     "aiohttp.access": "WARNING",
     "pgqueuer": "WARNING",
@@ -50,6 +52,38 @@ class _Unparsed(logging.Filter):
         if isinstance(raised, HttpProcessingError):
             record.msg, record.args, record.exc_info = "http_not_parsed", (), None
             record.levelno, record.levelname = logging.INFO, "INFO"
+        return True
+
+
+class _Again(logging.Filter):
+    """Holds back a warning that repeats another of the last seconds to the letter; the next one tells how many.
+
+    Whatever waits for a store that is away says so twice a second: in an hour that would bury what happened.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[
+            int, tuple[float, int]
+        ] = {}  # of each line its hash: when it was written, how often not since
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let it pass, with the number of those that did not; or count it."""
+        if record.levelno < logging.WARNING:
+            return True
+        fields = record.msg if isinstance(record.msg, dict) else {"event": record.getMessage()}
+        said = hash((record.name, *sorted((k, str(v)) for k, v in fields.items() if k != "timestamp")))
+        told_at, held_back = self._told.get(said, (-AGAIN_AFTER_S, 0))
+        if 0 <= record.created - told_at < AGAIN_AFTER_S:
+            self._told[said] = told_at, held_back + 1
+            return False
+        if len(self._told) >= REMEMBERED:
+            self._told.clear()
+        self._told[said] = record.created, 0
+        if held_back and isinstance(record.msg, dict):
+            record.msg = {**record.msg, "held_back": held_back}
+        elif held_back:
+            record.msg, record.args = f"{record.getMessage()} (and {held_back} more)", ()
         return True
 
 
@@ -115,6 +149,7 @@ def configure(level: str = "info", file: Path | None = None, stream: TextIO | No
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact, _render],
         )
     )
+    handler.addFilter(_Again())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())

@@ -134,3 +134,44 @@ def test_a_log_on_a_full_disk_counts_what_it_loses_and_goes_on(
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert [line["event"] for line in lines] == ["again", "log_lines_lost 3", "and on"]
     assert capfd.readouterr().err == ""
+
+
+def test_a_warning_is_not_repeated_within_seconds(tmp_path: Path) -> None:
+    """The first is written, those right behind it are counted; what differs in anything, or is no warning, stays."""
+    file = tmp_path / "doorstep.log"
+    before = logging.getLogger().handlers
+    configure("info", file)
+    times = [1_000.0]
+    make = logging.getLogRecordFactory()
+
+    def at_that_time(*args: Any, **given: Any) -> logging.LogRecord:
+        record = make(*args, **given)
+        record.created = times[-1]
+        return record
+
+    logging.setLogRecordFactory(at_that_time)
+    ours, theirs = structlog.get_logger("ours"), logging.getLogger("theirs")
+    try:
+        for now in (1_000.0, 1_000.5, 1_009.9, 1_010.0):
+            times.append(now)
+            ours.warning("store_away", error="ConnectionRefusedError")
+            theirs.error("flush failed, %d left", 1)
+        ours.warning("store_away", error="ConnectionRefusedError", correlation_id="another")
+        for _ in range(2):
+            ours.info("request", status=503)
+    finally:
+        logging.setLogRecordFactory(make)
+        for handler in logging.getLogger().handlers:
+            handler.close()
+        logging.getLogger().handlers = before
+        structlog.reset_defaults()
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(line["event"], line.get("held_back"), line.get("correlation_id")) for line in lines] == [
+        ("store_away", None, None),
+        ("flush failed, 1 left", None, None),
+        ("store_away", 2, None),
+        ("flush failed, 1 left (and 2 more)", None, None),
+        ("store_away", None, "another"),
+        ("request", None, None),
+        ("request", None, None),
+    ]

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import math
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,28 @@ async def test_a_lost_connection_is_said_and_heals(open_page: OpenPage) -> None:
     await page.page.context.set_offline(False)
     await page.until("window.doorstep.state.link === 'online'", within_s=30)
     await page.until(SOME_MOVE, within_s=PATIENCE_S / 2)
+
+
+@pytest.mark.parametrize(("width", "shown"), [(1440, 3), (390, 1)])
+async def test_every_alert_can_be_reached(open_page: OpenPage, width: int, shown: int) -> None:
+    """A few of many alerts are shown, one on a phone; a press shows all, another the few again."""
+    kinds = ["late_to_start", "predicted_late", "stopped", "silent", "off_route", "overrun", "unanswered"]
+    page = await open_page("/dispatch", width=width)
+
+    async def many(route: Route) -> None:
+        fields = {"booking_id": None, "technician_id": None, "area_id": None, "state": "raised", "data": {}}
+        at = "2026-01-01T00:00:00.000Z"
+        items = [{"alert_id": f"alert-{kind}", "kind": kind, "at": at, **fields} for kind in kinds]
+        await route.fulfill(json={"items": items, "next_cursor": None})
+
+    await page.page.route(re.compile(r"/v1/alerts\?"), many)
+    await page.press("demo-sign-in")
+    alerts = page.page.get_by_test_id("alert")
+    await alerts.nth(shown - 1).wait_for()
+    for all_or_few in (f">= {len(kinds)}", f"=== {shown}"):
+        await page.press("more-alerts")
+        await page.until(f"document.querySelectorAll('[data-testid=alert]').length {all_or_few}")
+    await page.assert_sound()
 
 
 async def test_everyone_is_in_the_picture(open_page: OpenPage) -> None:

@@ -305,7 +305,7 @@ async def credentials(ask: Ask) -> Answer:
 
 
 def _command[H: Callable[..., Awaitable[Answer]]](
-    name: str, *refusals: str, roles: frozenset[Role] | None = None
+    name: str, *refusals: str, roles: frozenset[Role] | None = None, limit: str = "default"
 ) -> Callable[[H], H]:
     return ROUTES.post(
         f"/v1/bookings/{{booking_id}}/{name}",
@@ -314,6 +314,7 @@ def _command[H: Callable[..., Awaitable[Answer]]](
         key=True,
         refusals=(*REFUSED, *refusals, "version_conflict"),
         visible=booking_visible,
+        limit=limit,
     )
 
 
@@ -348,14 +349,14 @@ async def start(ask: Ask[StartBody]) -> Answer:
     return await booking.start(ask.stores, ask.id("booking_id"), commands.Start(ask.body.code), ask.context)
 
 
-@_command("note", roles=NOTE_BY)
+@_command("note", roles=NOTE_BY, limit="costly")
 async def note(ask: Ask[NoteBody]) -> Answer:
     """Write to the others of this visit."""
     command = commands.Note(ask.body.text, ask.body.kind)
     return await booking.note(ask.stores, ask.id("booking_id"), command, ask.context)
 
 
-@_command("extend")
+@_command("extend", limit="costly")
 async def extend(ask: Ask[ExtendBody]) -> Answer:
     """Say that the visit takes longer; the customer hears of it."""
     return await booking.extend(

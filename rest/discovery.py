@@ -132,6 +132,7 @@ async def match_visible(stores: Stores, path: PathValues, context: Context) -> R
     roles=CUSTOMER,
     answer=MatchView,
     refusals=("unknown_service", "unknown_experience"),
+    limit="costly",
 )
 async def discover(ask: Ask[DiscoveryBody]) -> Answer:
     """Ask who could come.

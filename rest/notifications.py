@@ -66,7 +66,11 @@ async def push_key(ask: Ask) -> Answer:
 
 
 @ROUTES.post(
-    "/v1/me/push-subscriptions", answer=PushSubscriptionView, status=201, refusals=("not_found", "validation")
+    "/v1/me/push-subscriptions",
+    answer=PushSubscriptionView,
+    status=201,
+    refusals=("not_found", "validation"),
+    limit="costly",
 )
 async def subscribe(ask: Ask[PushSubscriptionBody]) -> Answer:
     """Let this browser be told; the same browser keeps its id, and belongs to who signed in last.

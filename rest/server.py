@@ -18,6 +18,7 @@ from rest.middleware import dress, middleware
 from rest.registry import Route
 
 BODY_LIMIT_BYTES = 256 * 1024
+COSTLY = 20  # so many times slower than others is refilled what costs work, words to people, or rows for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class DoorSettings:
         return {
             "default": Limit("default", self.requests_burst, self.requests_per_s),
             "sign_in": Limit("sign_in", self.sign_ins_burst, self.sign_ins_per_minute / 60),
+            "costly": Limit("costly", self.requests_burst, self.requests_per_s / COSTLY),
             "share": Limit("share", self.requests_burst, self.requests_per_s),
             "health": Limit("health", 200, 50.0),
         }

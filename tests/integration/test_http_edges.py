@@ -182,3 +182,14 @@ async def test_a_body_that_never_comes_does_not_hold_the_others(world: World) ->
             server.make_url("/v1/auth/token"), data=slowly(), headers={"Content-Type": "application/json"}
         ) as answer:
             assert answer.status == 401
+
+
+async def test_what_costs_much_has_a_bucket_of_its_own(world: World) -> None:
+    """Discoveries come twenty times slower than other requests, and do not take from those."""
+    async with open_door(world, DoorSettings(requests_burst=2, requests_per_s=0.1)) as door:
+        who = await door.token(world.customers[0])
+        wish = {"service": "haircut", "lat": 0, "lon": 0, "when": "now"}
+        said = [await door.ask("POST", "/v1/discovery", wish, who=who) for _ in range(3)]
+        assert [answer.status for answer in said] == [200, 200, 429]
+        assert said[-1].headers["RateLimit-Policy"] == '"costly";q=2;w=400'
+        assert (await door.ask("GET", "/v1/me", who=who)).status == 200

@@ -17,10 +17,12 @@ from domain.refusals import FieldError, Refusal
 
 type Facts = tuple[Fact, ...]
 
+EVENTS_MOST = 500  # of one booking; then its people have said enough, and can only act
 TIP_MOST_TIMES = 2  # a slipped finger, or a stolen card, shall not tip a fortune
 NOTE_BY = frozenset({Role.CUSTOMER, Role.TECHNICIAN, Role.DISPATCHER})
 BEFORE_SERVICE = frozenset({"late", "access"})
 ON_THE_WAY = frozenset({State.ACCEPTED, State.EN_ROUTE, State.ARRIVED, State.IN_SERVICE})
+ENOUGH = Refusal("booking_state", "Too much was said about this visit already.")
 OVERRIDES = frozenset({State.ARRIVED, State.IN_SERVICE, State.COMPLETED, State.CANCELLED, State.NO_SHOW})
 
 
@@ -147,6 +149,8 @@ def extend(booking: Booking, command: commands.Extend, actor: Actor, now: dateti
     row = permitted(booking, "extend", actor.role)
     if isinstance(row, Refusal):
         return row
+    if booking.version >= EVENTS_MOST:
+        return ENOUGH
     end = max(booking.expected_end_at or booking.ends_at, now) + timedelta(minutes=command.minutes)
     return (apply(booking, ev.Extended(command.minutes, end), now),)
 
@@ -170,6 +174,8 @@ def note(
         return Refusal(
             "booking_state", f"A booking that is {booking.state} takes no note of kind {command.kind}."
         )
+    if booking.version >= EVENTS_MOST:
+        return ENOUGH
     return (apply(booking, ev.Noted(command.kind, actor.role), now, note=sealed),)
 
 

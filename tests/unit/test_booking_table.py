@@ -177,3 +177,16 @@ def test_a_late_tip_leaves_a_refunded_visit_refunded() -> None:
     refunded = apply(requested(), ev.PaymentRefunded(UUID(int=1), 4770, "USD", full=True), NOON).booking
     tipped = apply(refunded, ev.PaymentCaptured(UUID(int=2), 500, "USD"), NOON).booking
     assert tipped.payment_status == "refunded"
+
+
+@pytest.mark.parametrize("version", [rules.EVENTS_MOST - 1, rules.EVENTS_MOST])
+def test_nobody_talks_without_end(version: int) -> None:
+    """A booking of 500 events takes no further note and no extension; what ends it is taken."""
+    b = replace(standing(State.IN_SERVICE), version=version)
+    actor = Actor(TECHNICIANS[0], Role.TECHNICIAN, "all")
+    said = (
+        rules.note(b, commands.Note("hi", "message"), actor, NOON, b"sealed"),
+        rules.extend(b, commands.Extend(5), actor, NOON),
+    )
+    assert [isinstance(each, tuple) for each in said] == [version < rules.EVENTS_MOST] * 2
+    assert isinstance(rules.complete(b, actor, NOON), tuple)

@@ -153,10 +153,11 @@ async def credential_visible(stores: Stores, path: PathValues, _context: Context
     roles=APPLICANTS,
     answer=CredentialView,
     status=201,
-    refusals=("not_found",),
+    refusals=("not_found", "credential_state"),
+    limit="costly",
 )
 async def submit(ask: Ask[SubmitBody]) -> Answer:
-    """Hand in a credential; it counts once it is verified."""
+    """Hand in a credential; it counts once it is verified. At most 20 may wait for a decision."""
     body = ask.body
     wanted = credentials.Submission(
         credential_type=body.type,

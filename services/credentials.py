@@ -27,6 +27,8 @@ from storage.db import Tx
 from storage.ids import new_id
 from storage.journal import record
 
+PENDING_AT_MOST = 20  # of one technician; a decision of ours makes room
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -42,11 +44,17 @@ class Submission:
 
 
 async def submit(stores: Stores, wanted: Submission, context: Context) -> Answer:
-    """Hand in one's own credential; it counts for nothing until somebody verified it."""
+    """Hand in one's own credential; it counts for nothing until somebody verified it.
+
+    At most `PENDING_AT_MOST` wait at a time (`credential_state`): the gate reads all that a technician holds.
+    """
     async with stores.db.transaction() as tx:
-        technician = await _own(tx, context)
+        person_id = context.actor.person_id
+        technician = None if person_id is None else await technicians.lock(tx, person_id)
         if technician is None:
             return Refusal("not_found", "Apply first.")
+        if await credentials.pending(tx, technician.technician_id) >= PENDING_AT_MOST:
+            return Refusal("credential_state", f"{PENDING_AT_MOST} of yours wait for a decision already.")
         errors = []
         if not await catalogue.chain(tx, wanted.jurisdiction):
             errors.append(FieldError("/jurisdiction", "unknown", "There is no such jurisdiction."))

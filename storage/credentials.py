@@ -26,6 +26,7 @@ c.status, c.verified_on, c.verified_how, c.next_check_on, c.submitted_at, c.uplo
 OF_TECHNICIAN = (
     f"SELECT {_COLUMNS} FROM app.credentials c WHERE c.technician_id = $1 ORDER BY c.credential_id"
 )
+PENDING = "SELECT count(*) FROM app.credentials WHERE technician_id = $1 AND status = 'pending'"
 GET = f"SELECT {_COLUMNS} FROM app.credentials c WHERE c.credential_id = $1"
 LOCK = f"SELECT {_COLUMNS} FROM app.credentials c WHERE c.credential_id = $1 FOR UPDATE"
 GROUNDS = "SELECT app.gate_grounds($1, $2, $3)"
@@ -127,6 +128,12 @@ def from_document(document: Mapping[str, Any]) -> Credential:
 
 def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
+
+
+async def pending(tx: Tx, technician_id: UUID) -> int:
+    """Count what a technician handed in and nobody decided yet. The technician is locked."""
+    counted: int = await tx.fetchval(PENDING, technician_id)
+    return counted
 
 
 async def of_technician(tx: Tx, technician_id: UUID) -> list[Credential]:

@@ -1,5 +1,7 @@
 """Technicians and their licences over HTTP: apply, hand in, decide, show; decisions audited, rules versioned."""
 
+import asyncio
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -343,3 +345,16 @@ async def test_the_shop_window_needs_no_token(door: Door) -> None:
     assert areas.body["features"][0]["geometry"]["type"] == "Polygon"
     assert (await door.ask("GET", "/v1/experiences")).body["items"][0]["experience"] == "quiet_visit"
     assert (await door.ask("GET", "/v1/geocode?q=main")).status == 401
+
+
+async def test_licences_that_wait_are_counted(door: Door) -> None:
+    """Twenty wait for a decision and no more, handed in at once or not; a decision makes room for another."""
+    technician = door.world.technicians[0]
+    path = "/v1/technicians/me/credentials"
+    said = await asyncio.gather(*(door.ask("POST", path, LICENCE, who=technician) for _ in range(25)))
+    assert Counter(s.status for s in said) == {201: 20, 409: 5}
+    assert {s.code for s in said if s.status == 409} == {"credential_state"}
+    first = next(s.body["credential_id"] for s in said if s.status == 201)
+    founder = door.world.founder
+    assert (await door.ask("POST", f"/v1/credentials/{first}/reject", REASON, who=founder)).status == 200
+    await submitted(door, technician)

@@ -112,6 +112,8 @@ async def change_me(ask: Ask[MeBody]) -> Answer:
             display_name=(ask.body.display_name or person.display_name).strip(),
             phone=ask.body.phone if "phone" in given else person.phone,
         )
+        if person is None:  # erased in between
+            return GONE
         wish = await notifications.settings(tx, ask.person_id)
         if given & {"language", "quiet_hours", "time_zone", "channels"}:
             channels = ask.body.channels

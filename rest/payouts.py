@@ -136,7 +136,13 @@ async def submit(ask: Ask) -> Answer:
     return await payouts.submit(ask.stores, ask.id("payout_id"), ask.context)
 
 
-@ROUTES.put("/v1/technicians/me/payout-account", roles={Role.TECHNICIAN}, answer=PayoutAccountView)
+@ROUTES.put(
+    "/v1/technicians/me/payout-account",
+    roles={Role.TECHNICIAN},
+    answer=PayoutAccountView,
+    refusals=("not_found",),
+    limit="costly",
+)
 async def set_account(ask: Ask[AccountBody]) -> Answer:
     """Say where my money goes."""
     return await payouts.set_account(ask.stores, ask.body.method, ask.context)

@@ -123,9 +123,11 @@ async def sign_in(stores: Stores, *, email: str, password: str, client: str, con
     family_id, refresh = new_id(), secrets.token_urlsafe(32)
     ends = context.now + timedelta(seconds=stores.policy.refresh_token_ttl_s)
     async with stores.db.transaction() as tx:
-        await tokens.open_family(
+        opened = await tokens.open_family(
             tx, family_id, person.person_id, _hash(refresh), now=context.now, expires_at=ends
         )
+    if not opened:
+        return NO_SUCH_ACCOUNT
     log.info("signed_in", person_id=str(person.person_id), role=person.role)
     return Reply(200, _tokens(stores, person, family_id, refresh, context.now))
 

@@ -33,6 +33,7 @@ from services.payment_gateway import GatewayAnswer, GatewayUnreachable
 from services.reply import Answer, Reply
 from services.stores import Stores
 from storage import payouts as rows
+from storage import technicians
 from storage.db import Tx
 from storage.ids import new_id
 from storage.journal import record
@@ -165,9 +166,11 @@ async def set_account(stores: Stores, method: str, context: Context) -> Answer:
     """Say where one's own money goes: the gateway's token of an account."""
     technician_id = _person(context)
     async with stores.db.transaction() as tx:
-        await rows.set_account(tx, technician_id, method, context.now)
-        decided = Decided("finance.payout_account_set", "technician", str(technician_id))
-        await record(tx, [decided], context)
+        if await technicians.lock(tx, technician_id) is None:
+            return Refusal("not_found", "There is no such technician.")
+        if await rows.set_account(tx, technician_id, method, context.now):
+            decided = Decided("finance.payout_account_set", "technician", str(technician_id))
+            await record(tx, [decided], context)
     return Reply(200, {"technician_id": str(technician_id), "method": method})
 
 

@@ -40,6 +40,7 @@ def kept_for(policy: Policy) -> Mapping[str, timedelta]:
         "notifications": timedelta(days=policy.stories_kept_d),
         "requests": timedelta(days=policy.stories_kept_d),
         "jobs": timedelta(days=policy.stories_kept_d),
+        "payout_accounts": timedelta(0),  # of who was erased, as soon as nothing is owed any more
     }
 
 

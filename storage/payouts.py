@@ -59,8 +59,9 @@ OPEN_ITEMS = """
 SELECT count(*) FROM app.payout_items WHERE payout_id = $1 AND status IN ('pending', 'submitted') AND item_id <> $2
 """
 SET_ACCOUNT = """
-INSERT INTO app.payout_accounts (technician_id, method, updated_at) VALUES ($1, $2, $3)
+INSERT INTO app.payout_accounts AS a (technician_id, method, updated_at) VALUES ($1, $2, $3)
 ON CONFLICT (technician_id) DO UPDATE SET method = EXCLUDED.method, updated_at = EXCLUDED.updated_at
+WHERE a.method <> EXCLUDED.method RETURNING true
 """
 
 
@@ -158,6 +159,6 @@ async def open_beside(tx: Tx, payout_id: UUID, item_id: UUID) -> int:
     return counted
 
 
-async def set_account(tx: Tx, technician_id: UUID, method: str, now: datetime) -> None:
-    """Say where a technician's money goes."""
-    await tx.execute(SET_ACCOUNT, technician_id, method, now)
+async def set_account(tx: Tx, technician_id: UUID, method: str, now: datetime) -> bool:
+    """Say where a technician's money goes; False when it went there already."""
+    return await tx.fetchval(SET_ACCOUNT, technician_id, method, now) is True

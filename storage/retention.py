@@ -16,6 +16,7 @@ FORGET: Mapping[str, str] = {
     "jobs": "SELECT app.forget_jobs($1, $2::integer)",
     "notifications": "SELECT app.forget_notifications($1, $2::integer)",
     "webhook_deliveries": "SELECT app.forget_webhook_deliveries($1, $2::integer)",
+    "payout_accounts": "SELECT app.forget_payout_accounts($1, $2::integer)",
     "deadlines": """
 WITH gone AS (
     DELETE FROM app.deadlines WHERE (booking_id, kind) IN (

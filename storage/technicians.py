@@ -30,7 +30,7 @@ GET = f"""
 SELECT {_COLUMNS} FROM app.technicians t JOIN app.people p ON p.person_id = t.technician_id
 WHERE t.technician_id = $1 AND p.erased_at IS NULL
 """
-LOCK = GET + "FOR UPDATE OF t"
+LOCK = GET + "FOR UPDATE OF t FOR KEY SHARE OF p"  # who is being erased is waited for, and then not found
 # A busy city offers far more than a page of cards: the nearest 500 are considered, and all of them are kept.
 AROUND = f"""
 SELECT {_COLUMNS}, held.credentials, taken.begins, taken.ends,

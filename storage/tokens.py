@@ -8,8 +8,11 @@ import asyncpg
 
 from storage.db import Tx
 
+# The lock waits for an erasure that is under way, and then finds nobody.
 OPEN_FAMILY = """
-INSERT INTO app.token_families (family_id, person_id, created_at, expires_at) VALUES ($1, $2, $3, $4)
+INSERT INTO app.token_families (family_id, person_id, created_at, expires_at)
+SELECT $1, person_id, $3, $4 FROM app.people WHERE person_id = $2 AND erased_at IS NULL FOR KEY SHARE
+RETURNING family_id
 """
 ADD = """
 INSERT INTO app.refresh_tokens (token_hash, family_id, issued_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
@@ -32,10 +35,12 @@ SWEEP = "DELETE FROM app.token_families WHERE expires_at < $1"
 
 async def open_family(
     tx: Tx, family_id: UUID, person_id: UUID, token_hash: bytes, *, now: datetime, expires_at: datetime
-) -> None:
-    """Begin a family with its first token."""
-    await tx.execute(OPEN_FAMILY, family_id, person_id, now, expires_at)
+) -> bool:
+    """Begin a family with its first token; False, and nothing is kept, for a person who was erased meanwhile."""
+    if await tx.fetchval(OPEN_FAMILY, family_id, person_id, now, expires_at) is None:
+        return False
     await tx.execute(ADD, token_hash, family_id, now)
+    return True
 
 
 async def lock(tx: Tx, token_hash: bytes) -> asyncpg.Record | None:

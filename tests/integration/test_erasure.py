@@ -406,3 +406,43 @@ async def test_a_token_still_believed_elsewhere_brings_nothing_back(door: Door) 
     async with world.stores.db.reading() as tx:
         assert await tx.fetchval("SELECT count(*) FROM app.person_keys WHERE person_id = $1", customer) == 0
     assert await search(world) == Left({}, {"said": {"app.booking_notes"}})
+
+
+async def test_nobody_signs_in_beside_their_own_end(door: Door) -> None:
+    """A sign-in whose password was being looked at while the person was erased opens no session."""
+    world = door.world
+    customer = world.customers[0]
+    await introduce(world, customer)
+    token = await session(world, customer)
+    sign_in = {"email": NEEDLES["email"], "password": PASSWORD}
+    signing = [asyncio.create_task(door.ask("POST", "/v1/auth/token", sign_in)) for _ in range(4)]
+    gone, *said = await asyncio.gather(erase(door, token), *signing)
+    assert gone.status == 204
+    for each in said:
+        if each.status == 200:  # it was quicker, and ended with the others
+            me = await door.ask("GET", "/v1/me", who=each.body["access_token"])
+            assert (me.status, me.code) == (401, "token_revoked")
+    now = datetime.now(UTC)
+    async with world.stores.db.transaction() as tx:
+        assert await tx.fetchval("SELECT count(*) FROM app.token_families WHERE revoked_at IS NULL") == 0
+        ends = now + timedelta(days=9)
+        assert not await tokens.open_family(tx, new_id(), customer, b"late", now=now, expires_at=ends)
+
+
+async def test_where_a_technician_was_paid_goes_too(door: Door) -> None:
+    """The payout account of somebody who is owed nothing goes at once, and no late request brings anything back."""
+    world = door.world
+    technician, method = world.technicians[1], {"method": NEEDLES["label"]}
+    account = "/v1/technicians/me/payout-account"
+    await introduce(world, technician)
+    assert (await door.ask("PUT", account, method, who=technician)).status == 200
+    late = await door.token(technician)
+    assert (await erase(door, technician, {"password": PASSWORD})).status == 204
+    assert await search(world) == Left({}, {})
+    for verb, path, body in (
+        ("PUT", account, method),
+        ("PATCH", "/v1/technicians/me", {"bio": NEEDLES["bio"]}),
+    ):
+        said = await door.ask(verb, path, body, who=late)
+        assert said.status in {401, 404}, (path, said.body)
+    assert await search(world) == Left({}, {})

@@ -4,12 +4,16 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from domain.context import Role
+from domain.context import SYSTEM, Role
+from services import payouts
+from services.tidying import tidy
 from tests.integration.door import Door, open_door
+from tests.integration.test_erasure import PASSWORD, erase, introduce
 from tests.integration.test_finance_http import hire, paid_visit, refund_of, work_off
 from tests.integration.world import World
 
@@ -161,3 +165,37 @@ async def test_what_is_new_stays_in_the_dispute_window(world: World) -> None:
         assert future.code == "validation"
         held_back = await door.ask("POST", PAYOUTS, {}, who=maker, key=True)
         assert held_back.code == "payout_state"
+
+
+async def test_a_day_beyond_every_calendar_is_refused(door: Door) -> None:
+    """A moment that no UTC clock can show is a wrong field, not a fault of ours."""
+    maker = await hire(door, Role.FINANCE)
+    said = await door.ask("POST", PAYOUTS, {"until": "0001-01-01T00:00:00+14:00"}, who=maker, key=True)
+    assert (said.status, said.code) == (422, "validation")
+
+
+async def test_who_is_owed_is_paid_before_the_account_goes(door: Door) -> None:
+    """An account outlives its technician until the last payout has gone; then retention takes it away."""
+    stores, technician = door.world.stores, door.world.technicians[0]
+    maker, other = await hire(door, Role.FINANCE), await hire(door, Role.FOUNDER)
+    await paid_visit(door)
+    await account(door)
+    await introduce(door.world, technician)
+    assert (await erase(door, technician, {"password": PASSWORD})).status == 204
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    assert "payout_accounts" not in await tidy(stores, later, pause_s=0)
+    payout_id = await approved(door, maker, other)
+    sent = await door.ask("POST", f"{PAYOUTS}/{payout_id}/submit", who=maker, key=True)
+    assert "payout_accounts" not in await tidy(stores, later, pause_s=0)
+    for item in sent.body["items"]:
+        await payouts.pay_out(stores, {"item_id": item["item_id"]}, door.world.context(SYSTEM))
+    assert (await tidy(stores, later, pause_s=0))["payout_accounts"] == 1
+
+
+async def test_saying_the_same_account_again_decides_nothing(door: Door) -> None:
+    """The audit is for ever: it gets a row for each change, not for each call."""
+    founder = await hire(door, Role.FOUNDER)
+    for method in ("sandbox_ok", "sandbox_ok", "sandbox_slow", "sandbox_slow"):
+        await account(door, method)
+    listed = await door.ask("GET", "/v1/audit?action=finance.payout_account_set", who=founder)
+    assert len(listed.body["items"]) == 2

@@ -1,5 +1,6 @@
 """What every list and every 422 has in common, and what a technician is told who gives a visit away."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -75,3 +76,12 @@ async def test_who_gives_a_visit_away_learns_nothing_more_and_may_ask_again(door
         fresh = key if other["reason"] == "another" else True
         assert (await door.ask("POST", f"{path}/{command}", other, who=mine, key=fresh)).code == "not_found"
     assert (await door.ask("GET", path, who=mine)).code == "not_found"
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+@pytest.mark.parametrize("path", ["/v1/dead-letters", "/v1/alerts", "/v1/bookings", "/v1/credentials"])
+async def test_a_cursor_from_beyond_every_calendar_is_foreign(door: Door, path: str, moment: str) -> None:
+    """Who writes a cursor by hand is told so, whatever moment it names."""
+    cursor = base64.urlsafe_b64encode(f"{moment}|{uuid4()}".encode()).decode()
+    said = await door.ask("GET", f"{path}?cursor={cursor}", who=door.world.founder)
+    assert (said.status, said.code) == (422, "validation")

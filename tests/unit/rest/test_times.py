@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rest.models import Instant
 from rest.payouts import PayoutBody
+from rest.webhooks import ReplayBody
 from services import paging
 
 EDGE = "9999-12-31T23:59:59-23:59"
@@ -31,6 +32,20 @@ def test_a_number_is_no_time() -> None:
     assert TypeAdapter(Instant).validate_python("2026-11-24T02:00:00.5+02:00").isoformat() == (
         "2026-11-24T00:00:00.500000+00:00"
     )
+
+
+def test_a_body_takes_a_time_that_is_written_out() -> None:
+    """Bodies are strict, and a time in them is text all the same."""
+    body = PayoutBody.model_validate_json(json.dumps({"until": "2026-11-24T02:00:00+02:00"}))
+    assert body.until is not None
+    assert body.until.isoformat() == "2026-11-24T00:00:00+00:00"
+
+
+def test_a_written_time_is_one_in_a_strict_body() -> None:
+    """Bodies are strict, and JSON has no times but written ones."""
+    read = ReplayBody.model_validate_json('{"since": "2026-11-24T02:00:00.5+02:00"}')
+    assert read.since is not None
+    assert read.since.isoformat() == "2026-11-24T00:00:00.500000+00:00"
 
 
 def test_a_cursor_beyond_the_calendar_is_not_ours() -> None:

@@ -107,11 +107,12 @@ WHERE d.fired_at IS NULL
 
 ALERTS = Rule(
     "alerts",
-    "an alert stands as the last of its events says, once for each subject, and none outlives its visit",
+    "an alert stands as its last event says, once for each subject, and none but a lost request's outlives its visit",
     "SELECT count(*) FROM app.alerts",
     f"""
 SELECT a.alert_id::text AS subject, format('it stands, but the booking is %s', b.state) AS why
 FROM app.alerts a JOIN app.bookings b USING (booking_id) WHERE a.state <> 'cleared' AND b.state NOT IN {OPEN}
+  AND NOT (a.kind = 'unanswered' AND b.state = 'expired') -- a lost customer: it stands until somebody has looked at it
 UNION ALL
 SELECT a.alert_id::text, format('it is %s, its last event is %s', a.state, coalesce(e.what, 'not there'))
 FROM app.alerts a

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from domain import commands
-from services import booking, booking_offers, booking_view, deadlines
+from services import booking, booking_offers, booking_view, deadlines, verification
 from storage.db import open_database
 from tests.integration.test_booking_commands import code, events_of, good, visit
 from tests.integration.world import World
@@ -228,6 +228,7 @@ async def test_a_request_that_nobody_answers_alerts_at_half_time_and_when_it_is_
     async with world.stores.db.reading() as tx:
         data = await tx.fetchval("SELECT data FROM app.alerts WHERE state = 'raised'")
     assert data == {"cause": "expired"}
+    assert [f.first for f in await verification.verify(world.stores.db) if f.name == "alerts"] == [()]
 
 
 async def test_the_next_card_starts_the_waiting_anew(world: World) -> None:

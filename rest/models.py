@@ -6,9 +6,11 @@ each of them fits its view.
 
 import re
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 NUMBER = re.compile(r"\s*[+-]?[0-9_.]+\s*")
 
@@ -67,8 +69,23 @@ def _written_out(value: Any) -> Any:
     return value
 
 
-type Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_utc)]
+type Instant = Annotated[
+    AwareDatetime, Field(strict=False), BeforeValidator(_written_out), AfterValidator(_utc)
+]
 """RFC 3339 with an offset, read into UTC."""
+
+
+def each_of(kind: type[StrEnum]) -> AfterValidator:
+    """Return the check of a filter that takes several members of `kind`, with commas between."""
+    known = frozenset(member.value for member in kind)
+
+    def check(text: str) -> str:
+        if not known.issuperset(text.split(",")):
+            raise PydanticCustomError("enum", f"Each is one of {', '.join(kind)}")
+        return text
+
+    return AfterValidator(check)
+
 
 type Json = dict[str, Any]
 

@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 it could not be done, and the sentence says why; 2 the com
 """
 
 import asyncio
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -158,7 +159,8 @@ def verify() -> None:
     from app.verify import findings, lines
 
     found = findings(load())
-    for line in lines(found):
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in lines(found, columns):
         typer.echo(line)
     broken = [finding.name for finding in found if finding.broken]
     if broken:

@@ -128,7 +128,9 @@ async def test_every_alert_can_be_reached(open_page: OpenPage, width: int, shown
     page = await open_page("/dispatch", width=width)
 
     async def many(route: Route) -> None:
-        fields = {"booking_id": None, "technician_id": None, "area_id": None, "state": "raised", "data": {}}
+        fields: dict[str, object] = {
+            "booking_id": None, "technician_id": None, "area_id": None, "state": "raised", "data": {},
+        }  # fmt: skip
         at = "2026-01-01T00:00:00.000Z"
         items = [{"alert_id": f"alert-{kind}", "kind": kind, "at": at, **fields} for kind in kinds]
         await route.fulfill(json={"items": items, "next_cursor": None})

@@ -3,12 +3,12 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from domain.alerts import AlertState, Kind
 from domain.context import Context, Role
 from domain.refusals import Refusal
-from rest.models import Body, Instant, ListView, Nothing, Page, View
+from rest.models import Body, Instant, ListView, Nothing, Page, View, each_of
 from rest.registry import Ask, PathValues, Routes
 from services import alerts
 from services.reply import Answer
@@ -46,16 +46,10 @@ class SnoozeBody(Body):
     minutes: int = Field(ge=1, le=LONGEST_SNOOZE_MIN, examples=[15])
 
 
-def _states(text: str) -> str:
-    for state in text.split(","):
-        AlertState(state)  # ValueError becomes a 422
-    return text
-
-
 class Filters(Page):
     """Which alerts."""
 
-    state: Annotated[str, AfterValidator(_states)] | None = Field(
+    state: Annotated[str, each_of(AlertState)] | None = Field(
         default=None,
         max_length=100,
         description="One state, or several with commas between; without it those that stand",

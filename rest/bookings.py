@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from domain import commands
 from domain.booking import TRANSITIONS, State
@@ -12,7 +12,7 @@ from domain.booking_rules import NOTE_BY
 from domain.commands import ReasonCode
 from domain.context import Context, Role
 from domain.refusals import Refusal
-from rest.models import Body, Instant, Lat, ListView, Lon, Money, MoneyView, Nothing, Page, View
+from rest.models import Body, Instant, Lat, ListView, Lon, Money, MoneyView, Nothing, Page, View, each_of
 from rest.registry import SIGNED_IN, Ask, PathValues, Routes
 from services import booking, booking_offers, booking_request, booking_view
 from services.reply import Answer
@@ -217,16 +217,10 @@ class OverrideBody(ReasonBody):
     state: State = Field(strict=False)
 
 
-def _states(text: str) -> str:
-    for state in text.split(","):
-        State(state)  # ValueError becomes a 422
-    return text
-
-
 class Filters(Page):
     """Which bookings."""
 
-    state: Annotated[str, AfterValidator(_states)] | None = Field(
+    state: Annotated[str, each_of(State)] | None = Field(
         default=None,
         max_length=200,
         description="One state, or several with commas between",

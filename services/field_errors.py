@@ -67,4 +67,4 @@ def _field_error(item: Any, prefix: str) -> FieldError:
     kind: str = item["type"]
     code = FIELD_CODES.get(kind, "wrong_type" if kind.endswith("_type") else "invalid")
     loc = () if kind == "json_invalid" else tuple(item["loc"])
-    return FieldError(pointer(loc, prefix), code, str(item["msg"]))
+    return FieldError(pointer(loc, prefix), code, str(item["msg"]).removeprefix("Value error, "))

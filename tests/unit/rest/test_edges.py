@@ -7,17 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import MultiDict
+from pydantic import ValidationError
 
 from domain.context import Actor, Claim, Role
 from domain.refusals import CODES, Refusal, problem
-from rest import etag, parsing
+from rest import alerts, bookings, etag, parsing
 from rest.idempotency import claim_of, fingerprint
 from rest.limits import BUCKETS_KEPT, Limit, Limiter
 from rest.middleware import correlation_of
-from rest.models import Body, Nothing, Page
+from rest.models import Body, Nothing, Page, Query
 from rest.peer import client_of
 from rest.problem import response
 from rest.registry import Ask, Route, Routes
+from services.field_errors import invalid
 from services.reply import Answer, Reply
 
 
@@ -112,6 +114,25 @@ def test_a_bad_query_is_told_like_a_bad_body(query: list[tuple[str, str]], point
     refused = parsing.query_of(route(), MultiDict(query))
     assert isinstance(refused, Refusal)
     assert [(e.pointer, e.code) for e in refused.errors] == [(pointer, code)]
+
+
+@pytest.mark.parametrize("filters", [bookings.Filters, alerts.Filters])
+def test_an_unknown_state_is_told_without_what_was_sent(filters: type[Query]) -> None:
+    """One of several states that is none: `not_allowed`, with those that are, and none of the library's words."""
+    with pytest.raises(ValidationError) as caught:
+        filters.model_validate({"state": "accepted,nonsense"})
+    [error] = invalid(caught.value, "query").errors
+    assert (error.pointer, error.code) == ("query/state", "not_allowed")
+    assert error.detail.startswith("Each is one of ")
+    assert "nonsense" not in error.detail
+
+
+def test_our_own_sentence_about_a_value_stands_alone() -> None:
+    """What a validator of ours says is the detail, without pydantic's "Value error"."""
+    with pytest.raises(ValidationError) as caught:
+        bookings.Filters.model_validate({"since": "1"})
+    [error] = invalid(caught.value, "query").errors
+    assert error.detail == "Write a time as 2026-11-24T12:00:00Z"
 
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]

@@ -2,11 +2,13 @@
 
 import base64
 import json
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from rest.discovery import DiscoveryBody
 from rest.models import Instant
 from rest.payouts import PayoutBody
 from rest.webhooks import ReplayBody
@@ -46,6 +48,15 @@ def test_a_written_time_is_one_in_a_strict_body() -> None:
     read = ReplayBody.model_validate_json('{"since": "2026-11-24T02:00:00.5+02:00"}')
     assert read.since is not None
     assert read.since.isoformat() == "2026-11-24T00:00:00.500000+00:00"
+
+
+def test_a_written_time_is_one_in_a_body_too() -> None:
+    """A body is strict, and a time in it is text: with any offset, alone or beside a word."""
+    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    for sent in ("2026-11-24T12:00:00Z", "2026-11-24T14:00:00.000+02:00"):
+        assert PayoutBody.model_validate_json(json.dumps({"until": sent})).until == noon
+        wish = {"service": "haircut", "lat": 39.28, "lon": -76.59, "when": sent}
+        assert DiscoveryBody.model_validate_json(json.dumps(wish)).when == noon
 
 
 def test_a_cursor_beyond_the_calendar_is_not_ours() -> None:

@@ -36,6 +36,9 @@ AT_ONCE_FOR_ONE_HOST = 8
 LOOKUPS_AT_ONCE = (
     64  # threads, made when needed: one slow name server holds up neither other posts nor passwords
 )
+QUESTIONS_AT_ONCE = (
+    8  # threads for addresses that are only asked about, which anybody may do: posts never wait for those
+)
 READ_AT_MOST_BYTES = 4096
 READ_WITHIN_S = 2.0  # the status has come: what follows it may not take it back
 KEPT_CHARS = 300
@@ -48,8 +51,8 @@ NUMBER = re.compile(r"(^|\.)([0-9]+|0x[0-9a-f]*)$")  # decimal, octal, hexadecim
 class Lookups(AbstractResolver):
     """The system's resolver, in a few threads of its own."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(LOOKUPS_AT_ONCE, thread_name_prefix="doorstep-lookup")
+    def __init__(self, at_once: int = LOOKUPS_AT_ONCE) -> None:
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="doorstep-lookup")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -174,6 +177,7 @@ async def open_poster(
     """
     allowed = tuple(ip_network(network, strict=False) for network in allow)
     checked = _Checked(names or Lookups(), allowed)
+    asked = _Checked(names or Lookups(QUESTIONS_AT_ONCE), allowed)
 
     def socket_for(place: aiohttp.AddrInfoType) -> socket.socket:
         """Make a socket towards an address that may be reached: the last moment before it is connected."""
@@ -201,9 +205,10 @@ async def open_poster(
         read_bufsize=READ_AT_MOST_BYTES,
     ) as session:
         try:
-            yield HttpPoster(session, checked, allowed, http=http)
+            yield HttpPoster(session, asked, allowed, http=http)
         finally:
             await checked.close()
+            await asked.close()
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> str:

@@ -4,10 +4,12 @@ import asyncio
 import gzip
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -366,3 +368,24 @@ async def test_a_name_that_cannot_be_one_is_unreachable(poster: HttpPoster) -> N
     await poster.check(url)
     with pytest.raises(UnreachableError, match=r"^name_not_found$"):
         await poster.post(url, b"{}", {})
+
+
+async def test_names_that_are_asked_about_keep_no_post_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred questions to a name server that does not answer leave the threads of posts free."""
+    answered = threading.Event()
+
+    def lookup(host: str, port: int, *_: object) -> list[Any]:
+        if host.endswith("slow.example"):
+            answered.wait(30)
+            raise OSError
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port))]
+
+    monkeypatch.setattr("app.posting.socket.getaddrinfo", lookup)
+    async with open_poster() as poster:
+        asking = [asyncio.create_task(poster.check(f"https://n{n}.slow.example/")) for n in range(100)]
+        try:
+            with pytest.raises(AddressRefusedError, match="private_address"):
+                await poster.post("https://quick.example/", b"", {})
+        finally:
+            answered.set()
+            await asyncio.gather(*asking)

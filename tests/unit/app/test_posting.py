@@ -383,6 +383,7 @@ async def test_names_that_are_asked_about_keep_no_post_waiting(monkeypatch: pyte
     monkeypatch.setattr("app.posting.socket.getaddrinfo", lookup)
     async with open_poster() as poster:
         asking = [asyncio.create_task(poster.check(f"https://n{n}.slow.example/")) for n in range(100)]
+        await asyncio.sleep(0)  # all of them have asked
         try:
             with pytest.raises(AddressRefusedError, match="private_address"):
                 await poster.post("https://quick.example/", b"", {})

@@ -85,7 +85,7 @@ async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 async def _leave(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Spare each borrower the round trip of `RESET ALL`: asyncpg has rolled back and dropped listeners before this.
 
-    Nobody here sets anything for a session, or locks by session: what is set is set `LOCAL`.
+    What is set is set `LOCAL`, and who locks by session (a rebuild of the metrics) unlocks before it gives back.
     """
 
 

@@ -78,7 +78,7 @@ async def test_config_says_what_is_here(client: TestClient[web.Request, web.Appl
     config = await (await client.get("/pages/config.json")).json()
     assert config["demo"] is False
     assert "accounts" not in config
-    assert config["paths"] == ["/docs"]
+    assert config["paths"] == ["/docs", "/system"]
     assert config["bounds"] == BASEMAP["bbox"]
     basemap = await client.get(config["basemap_url"], headers=IDENTITY)
     assert await basemap.json(content_type="application/geo+json") == BASEMAP

@@ -45,11 +45,11 @@ async def open_tracing(settings: Settings) -> AsyncIterator[None]:
         yield
         return
     # Slow to import, and most processes trace nothing.
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - only where it is on
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - only where it is on
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - only where it is on
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - only where it is on
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator  # noqa: PLC0415 - only where it is on
 
     class StoryIds(RandomIdGenerator):
         """Traces named by their stories."""

@@ -23,7 +23,7 @@ async def test_the_example_in_python_verifies() -> None:
     names: dict[str, object] = {}
     exec(example.replace("whsec_…", secret), names)  # noqa: S102 - our own page
     app = web.Application()
-    app.router.add_post("/doorstep", names["hear"])  # type: ignore[arg-type]
+    app.router.add_post("/doorstep", names["hear"])  # type: ignore[arg-type]  # names of a page that was run
     body = ping_message(UUID(int=1), now).replace(b'"webhook_id"', b'"booking_id"')
     headers = signed_headers([new_secret(), secret], UUID(int=2), now, body)
     async with TestClient(TestServer(app)) as client:

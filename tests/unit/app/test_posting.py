@@ -257,7 +257,7 @@ async def test_the_socket_itself_is_judged() -> None:
     async with open_poster(http=True, names=names) as poster:
         connector = poster._session.connector
         assert connector is not None
-        connector._resolver = Names(["127.0.0.1"])  # type: ignore[attr-defined]
+        connector._resolver = Names(["127.0.0.1"])  # type: ignore[attr-defined]  # a test may look inside
         with pytest.raises(AddressRefusedError, match=r"^private_address$"):
             await poster.post("http://receiver.example:8080/", b"{}", {})
 
